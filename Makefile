@@ -1,0 +1,51 @@
+# Each target creates what it needs; `make demo` works on a fresh clone. Needs Python 3.11 or 3.12 (PYTHON=... names one).
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && exit; \
+	done; echo python3)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PROTOS := protos/starweave_pb2.py
+
+.PHONY: demo serve test lint bench proto
+.SILENT:
+
+# PROMPT="..." changes the prompt.
+demo: export DEMO_PROMPT := $(value PROMPT)
+demo: .venv/serve.stamp $(PROTOS)
+	$(BIN)/starweave demo $(if $(value PROMPT),"$$DEMO_PROMPT")
+
+serve: .venv/serve.stamp $(PROTOS)
+	$(BIN)/starweave serve
+
+test: .venv/develop.stamp $(PROTOS)
+	$(BIN)/python -m pytest
+
+lint: .venv/develop.stamp $(PROTOS)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv/develop.stamp $(PROTOS)
+	$(BIN)/python -m benchmarks.perf_analyzer
+
+proto: $(PROTOS)
+
+$(PROTOS): protos/starweave.proto | .venv/serve.stamp
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $<
+
+$(BIN)/python:
+	$(PYTHON) standalone/machine.py
+	echo "Creating .venv with $$($(PYTHON) -V)."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+# Serving needs no torch.
+.venv/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	echo "Installing what serving needs; the first time takes a minute or two."
+	$(INSTALL) ".[serve]"
+	touch $@
+
+.venv/develop.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	echo "Installing what serving, exporting and testing need; the first time takes some minutes."
+	$(INSTALL) ".[serve,export,test,bench]"
+	touch $@ .venv/serve.stamp

@@ -1,0 +1,67 @@
+"""Control requests: cancel, status and record, asked and answered as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from diffusion_engine.engine import Engine
+from diffusion_engine.errors import InvalidRequest
+
+
+def answer(engine: Engine, control: bytes) -> bytes:
+    """Carries out one control request and returns its STATUS document.
+
+    `{"op": "cancel", "ids": [..]}`, `{"op": "status", "ids": [..]}` or `{"op": "record", "last": N}`;
+    raises InvalidRequest for anything else.
+    """
+    try:
+        order = json.loads(control)
+    except ValueError:
+        raise InvalidRequest("CONTROL is not JSON.") from None
+    if not isinstance(order, dict):
+        raise InvalidRequest("CONTROL must be a JSON object.")
+    operation = order.get("op")
+    if operation == "status":
+        document = _status(engine, _ids(order))
+    elif operation == "cancel":
+        cancelled, remembered = engine.cancel(_ids(order))
+        document = {"cancelled": cancelled, "remembered": remembered}
+    elif operation == "record":
+        document = {"steps": [asdict(step) for step in engine.record.last(_count(order))]}
+    else:
+        raise InvalidRequest(f"CONTROL has the op {operation!r}; it must be cancel, status or record.")
+    return json.dumps(document).encode()
+
+
+def _status(engine: Engine, ids: list[str]) -> dict[str, object]:
+    running, waiting = engine.counts()
+    return {
+        "active": running,
+        "waiting": waiting,
+        "generations": {each: _standing(engine, each) for each in ids},
+    }
+
+
+def _standing(engine: Engine, request_id: str) -> dict[str, object]:
+    progress = engine.progress(request_id)
+    if progress is None:
+        return {"state": "unknown"}
+    if progress.position is not None:
+        return {"state": "waiting", "position": progress.position}
+    return {"state": "running", "step": progress.step, "steps": progress.steps}
+
+
+def _ids(order: Mapping[str, object]) -> list[str]:
+    ids = order.get("ids", [])
+    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+        raise InvalidRequest("CONTROL's ids must be a list of texts.")
+    return ids
+
+
+def _count(order: Mapping[str, object]) -> int:
+    last = order.get("last")
+    if not isinstance(last, int) or last < 1:
+        raise InvalidRequest("CONTROL's last must be a count of steps, at least 1.")
+    return last

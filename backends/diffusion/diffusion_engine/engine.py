@@ -1,0 +1,305 @@
+"""The loop: admit, drop the cancelled and expired, schedule, step, finish."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from diffusion_engine.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Draining,
+    DuplicateRequest,
+    EngineError,
+    InvalidRequest,
+    StepFailed,
+)
+from diffusion_engine.generation import Generation
+from diffusion_engine.parameters import EngineParameters
+from diffusion_engine.picture import Picture
+from diffusion_engine.record import Record, StepRecord
+from diffusion_engine.request import Answer, FinishedPicture, Request
+from diffusion_engine.scheduler import Batch, Scheduler
+from diffusion_engine.session import UNetSession
+from diffusion_engine.step import BatchStep
+from diffusion_engine.tables import StepTable
+
+Array = npt.NDArray[np.float32]
+
+_REMEMBERED_CANCELS = 4096
+_REMEMBERED_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a request stands: waiting at `position` (1 is next), or with `step` of `steps` evaluations done."""
+
+    position: int | None
+    step: int
+    steps: int
+
+
+class Engine:
+    """Denoises pictures, one shared UNet step at a time, on a thread of its own.
+
+    All methods may be called from any thread. A request is answered exactly once: with its pictures or an EngineError.
+    """
+
+    def __init__(
+        self, session: UNetSession, table_of: Callable[[str, int], StepTable], parameters: EngineParameters
+    ) -> None:
+        self._session = session
+        self._table_of = table_of
+        self._parameters = parameters
+        self._scheduler: Scheduler[Generation] = Scheduler(parameters.max_rows, parameters.max_waiting)
+        self._batch_step = BatchStep(session)
+        self._requests: dict[str, Request] = {}
+        self._cancelled_ids: OrderedDict[str, float] = OrderedDict()
+        self._steps_taken = 0
+        self._draining = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="denoising", daemon=True)
+        self.record = Record()
+
+    def start(self) -> None:
+        """Starts the engine's thread."""
+        self._thread.start()
+
+    def submit(
+        self,
+        request_id: str,
+        pictures: Sequence[Picture],
+        prompt_embeddings: Array,
+        negative_embeddings: Array | None,
+        deadline: float | None,
+        on_answer: Callable[[Answer], None],
+    ) -> None:
+        """Takes a request in; embeddings are [pictures, T, D]. An empty id is replaced by one of the engine's own.
+
+        Raises the EngineError that the request is to be answered with: InvalidRequest, DuplicateRequest,
+        WaitingRoomFull, Draining, or Cancelled where its cancel came first.
+        """
+        self._check_embeddings(pictures, prompt_embeddings, negative_embeddings)
+        request_id = request_id or uuid.uuid4().hex
+        generations = [
+            self._begin(
+                request_id,
+                picture,
+                prompt_embeddings[row],
+                None if negative_embeddings is None else negative_embeddings[row],
+            )
+            for row, picture in enumerate(pictures)
+        ]
+        request = Request(request_id, generations, [None] * len(generations), deadline, on_answer)
+        with self._wake:
+            if self._draining:
+                raise Draining("This model version is being unloaded; send the request again.")
+            if request_id in self._requests:
+                raise DuplicateRequest(f"A request with the id {request_id!r} is in flight; use a new id.")
+            self._forget_old_cancels()
+            if self._cancelled_ids.pop(request_id, None) is not None:
+                raise Cancelled("The request was cancelled.")
+            self._scheduler.add(generations, min(picture.priority for picture in pictures))
+            now = time.monotonic()
+            for generation in generations:
+                generation.arrival, generation.arrival_step = now, self._steps_taken
+            self._requests[request_id] = request
+            self._wake.notify()
+
+    def cancel(self, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Ends requests; returns the ids that were in flight, and those not seen yet, remembered for 60 seconds."""
+        ended: list[Request] = []
+        remembered: list[str] = []
+        with self._wake:
+            self._forget_old_cancels()
+            for request_id in ids:
+                request = self._requests.get(request_id)
+                if request is not None:
+                    self._take_out(request)
+                    ended.append(request)
+                else:
+                    remembered.append(request_id)
+                    self._cancelled_ids[request_id] = time.monotonic()
+        for request in ended:
+            request.on_answer(Cancelled("The request was cancelled."))
+        return [request.id for request in ended], remembered
+
+    def progress(self, request_id: str) -> Progress | None:
+        """How far a request is, by its slowest picture; None where no such request is in flight."""
+        with self._wake:
+            request = self._requests.get(request_id)
+            if request is None:
+                return None
+            slowest = min(request.generations, key=lambda each: each.step / each.table.evaluations)
+            return Progress(self._scheduler.position(slowest), slowest.step, slowest.table.evaluations)
+
+    def counts(self) -> tuple[int, int]:
+        """Pictures taking steps, and pictures waiting."""
+        with self._wake:
+            return self._scheduler.running, self._scheduler.waiting
+
+    def drain(self, seconds: float) -> None:
+        """Takes no more work, gives what is in flight up to `seconds` to finish, answers the rest, ends the thread."""
+        with self._wake:
+            self._draining = True
+            self._wake.notify()
+        self._thread.join(seconds)
+        with self._wake:
+            left = list(self._requests.values())
+            for request in left:
+                self._take_out(request)
+        for request in left:
+            request.on_answer(Draining("This model version was unloaded before the picture was finished."))
+        # At most the step under way, which notices that nobody waits for it.
+        self._thread.join()
+
+    def _check_embeddings(self, pictures: Sequence[Picture], prompt: Array, negative: Array | None) -> None:
+        if prompt.ndim != 3 or len(prompt) != len(pictures) or prompt.shape[2] != self._session.text_width:
+            raise InvalidRequest(
+                f"PROMPT_EMBEDDINGS has the shape {prompt.shape}; "
+                f"it must be [{len(pictures)}, tokens, {self._session.text_width}]."
+            )
+        if negative is not None and negative.shape != prompt.shape:
+            raise InvalidRequest(
+                f"NEGATIVE_PROMPT_EMBEDDINGS has the shape {negative.shape}; "
+                f"it must be that of PROMPT_EMBEDDINGS, {prompt.shape}."
+            )
+        if negative is None and any(picture.guided for picture in pictures):
+            raise InvalidRequest("NEGATIVE_PROMPT_EMBEDDINGS is missing; a GUIDANCE_SCALE above 1 needs it.")
+
+    def _begin(self, request_id: str, picture: Picture, prompt: Array, negative: Array | None) -> Generation:
+        factor = self._parameters.vae_scale_factor
+        shape = (self._parameters.latent_channels, picture.height // factor, picture.width // factor)
+        table = self._table_of(picture.sampler, picture.steps)
+        return Generation.begin(request_id, picture, table, shape, prompt, negative)
+
+    def _forget_old_cancels(self) -> None:
+        oldest = time.monotonic() - _REMEMBERED_SECONDS
+        while self._cancelled_ids:
+            request_id, since = next(iter(self._cancelled_ids.items()))
+            if since >= oldest and len(self._cancelled_ids) <= _REMEMBERED_CANCELS:
+                break
+            del self._cancelled_ids[request_id]
+
+    def _take_out(self, request: Request) -> None:
+        """Ends a request under the lock; whoever took it out is the one to answer it."""
+        del self._requests[request.id]
+        for generation in request.generations:
+            self._scheduler.remove(generation)
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            with self._wake:
+                expired = self._take_out_expired()
+                batch = self._scheduler.next_batch()
+            for request in expired:
+                request.on_answer(
+                    DeadlineExceeded("deadline exceeded: the time limit passed before the picture was finished.")
+                )
+            if batch is not None:
+                self._step(batch)
+
+    def _wait_for_work(self) -> bool:
+        """Waits for a request; False once the engine drains and nothing is left."""
+        with self._wake:
+            while not self._requests and not self._draining:
+                # Idle: the last batch's pictures need not stay in memory.
+                self._batch_step.forget()
+                self._wake.wait()
+            return bool(self._requests)
+
+    def _take_out_expired(self) -> list[Request]:
+        now = time.monotonic()
+        expired = [
+            request for request in self._requests.values() if request.deadline is not None and request.deadline <= now
+        ]
+        for request in expired:
+            self._take_out(request)
+        return expired
+
+    def _step(self, batch: Batch[Generation]) -> None:
+        began, now = time.perf_counter(), time.monotonic()
+        for member in batch.members:
+            if member.started == 0.0:
+                member.started, member.start_step = now, self._steps_taken
+        try:
+            rows, unet_seconds = self._batch_step(batch.members)
+        except Exception:
+            # One failing picture never takes its batch along: each is tried alone.
+            log.exception("a step of %d pictures failed; each is tried alone", len(batch.members))
+            self._step_one_by_one(batch)
+            return
+        self._steps_taken += 1
+        factor = self._parameters.vae_scale_factor
+        self.record.add(
+            StepRecord(
+                index=self._steps_taken,
+                ids=tuple(member.request_id for member in batch.members),
+                rows=rows,
+                width=batch.key.latent_width * factor,
+                height=batch.key.latent_height * factor,
+                unet_ms=unet_seconds * 1e3,
+                step_ms=(time.perf_counter() - began) * 1e3,
+            )
+        )
+        for member in batch.members:
+            member.rows_seen += rows
+            if member.finished:
+                self._finish(member)
+
+    def _step_one_by_one(self, batch: Batch[Generation]) -> None:
+        for member in batch.members:
+            try:
+                member.rows_seen += self._batch_step([member])[0]
+            except Exception as error:
+                log.exception("the step failed for a picture of the request %s alone", member.request_id)
+                self._fail(member, StepFailed(f"The UNet failed on this picture: {error}"))
+            else:
+                if member.finished:
+                    self._finish(member)
+        self._steps_taken += 1
+
+    def _finish(self, member: Generation) -> None:
+        if not np.isfinite(member.latents).all():
+            self._fail(member, StepFailed("The UNet made latents that are not finite; try other settings."))
+            return
+        ended = time.monotonic()
+        picture = FinishedPicture(
+            latents=member.latents,
+            picture=member.picture,
+            evaluations=member.table.evaluations,
+            waiting_ms=(member.started - member.arrival) * 1e3,
+            denoising_ms=(ended - member.started) * 1e3,
+            mean_rows=member.rows_seen / member.table.evaluations,
+            steps_waited=member.start_step - member.arrival_step,
+        )
+        with self._wake:
+            self._scheduler.remove(member)
+            request = self._requests.get(member.request_id)
+            # The request may have ended while the step ran, and its id may be in use again.
+            if request is None or member not in request.generations:
+                return
+            request.finished[request.generations.index(member)] = picture
+            pictures = [each for each in request.finished if each is not None]
+            if len(pictures) < len(request.generations):
+                return
+            self._take_out(request)
+        request.on_answer(pictures)
+
+    def _fail(self, member: Generation, error: EngineError) -> None:
+        with self._wake:
+            request = self._requests.get(member.request_id)
+            if request is None or member not in request.generations:
+                return
+            self._take_out(request)
+        request.on_answer(error)

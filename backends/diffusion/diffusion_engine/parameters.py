@@ -1,0 +1,80 @@
+"""Reading values out of a Triton model's string parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from diffusion_engine.errors import UnsupportedConfig
+
+
+def text(parameters: Mapping[str, str], key: str) -> str:
+    """The parameter's text; raises UnsupportedConfig where it is missing."""
+    if key not in parameters:
+        raise UnsupportedConfig(f"config.pbtxt lacks the parameter {key!r}; export the family again.")
+    return parameters[key]
+
+
+def integer(parameters: Mapping[str, str], key: str) -> int:
+    """The parameter as an integer; raises UnsupportedConfig where it is missing or not one."""
+    value = text(parameters, key)
+    try:
+        return int(value)
+    except ValueError:
+        raise UnsupportedConfig(f"The parameter {key!r} is {value!r}; it must be an integer.") from None
+
+
+def number(parameters: Mapping[str, str], key: str) -> float:
+    """The parameter as a number; raises UnsupportedConfig where it is missing or not one."""
+    value = text(parameters, key)
+    try:
+        return float(value)
+    except ValueError:
+        raise UnsupportedConfig(f"The parameter {key!r} is {value!r}; it must be a number.") from None
+
+
+def texts(parameters: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """The parameter as a JSON list of texts; raises UnsupportedConfig where it is missing or not one."""
+    value = text(parameters, key)
+    try:
+        items = json.loads(value)
+    except json.JSONDecodeError:
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise UnsupportedConfig(f"The parameter {key!r} is {value!r}; it must be a JSON list of texts.")
+    return tuple(items)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParameters:
+    """How one UNet is run: its latents' shape and the bounds on work taken in.
+
+    `max_rows` bounds the UNet rows of one step (a guided picture takes two), `max_waiting` the pictures waiting.
+    """
+
+    latent_channels: int
+    vae_scale_factor: int
+    max_rows: int
+    max_waiting: int
+    intra_op_thread_count: int
+    providers: tuple[str, ...]
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> EngineParameters:
+        """Reads and checks the model's parameters; raises UnsupportedConfig naming the one that is wrong."""
+        engine = cls(
+            latent_channels=integer(parameters, "latent_channels"),
+            vae_scale_factor=integer(parameters, "vae_scale_factor"),
+            max_rows=integer(parameters, "max_rows"),
+            max_waiting=integer(parameters, "max_waiting"),
+            intra_op_thread_count=integer(parameters, "intra_op_thread_count"),
+            providers=tuple(text(parameters, "providers").split(",")),
+        )
+        if engine.max_rows < 2:
+            raise UnsupportedConfig(
+                f"max_rows is {engine.max_rows}; it must be at least 2, the rows of one guided picture."
+            )
+        if engine.max_waiting < 1:
+            raise UnsupportedConfig(f"max_waiting is {engine.max_waiting}; it must be at least 1.")
+        return engine

@@ -1,0 +1,52 @@
+"""The UNet in ONNX Runtime; knows rows of tensors and no requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from diffusion_engine.errors import UnsupportedConfig
+
+Array = npt.NDArray[np.float32]
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+class UNetSession:
+    """One UNet graph, loaded once; `run` may be called by one thread at a time."""
+
+    def __init__(self, path: Path, providers: tuple[str, ...], intra_op_thread_count: int) -> None:
+        """Loads the graph; raises UnsupportedConfig for a provider that this ONNX Runtime does not have."""
+        available = onnxruntime.get_available_providers()
+        for provider in providers:
+            if _PROVIDERS.get(provider) not in available:
+                raise UnsupportedConfig(
+                    f"The parameter providers names {provider!r}, which this machine's ONNX Runtime does not offer; "
+                    f"it offers {', '.join(name for name, full in _PROVIDERS.items() if full in available)}."
+                )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = intra_op_thread_count
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=[_PROVIDERS[provider] for provider in providers]
+        )
+        inputs = {item.name: item for item in self._session.get_inputs()}
+        expected = {"sample", "timestep", "encoder_hidden_states"}
+        if set(inputs) != expected:
+            raise UnsupportedConfig(
+                f"{path.name} takes {', '.join(sorted(inputs))}; the engine feeds {', '.join(sorted(expected))}. "
+                "Export the family again."
+            )
+        self.text_width = int(inputs["encoder_hidden_states"].shape[2])
+
+    def run(self, sample: Array, timestep: Array, embeddings: Array) -> Array:
+        """The model's output [B, C, h, w] for latents [B, C, h, w], timesteps [B] and embeddings [B, T, D]."""
+        feeds = {"sample": sample, "timestep": timestep, "encoder_hidden_states": embeddings}
+        output: Array = self._session.run(None, feeds)[0]
+        return output

@@ -1,0 +1,145 @@
+"""Triton's side of the diffusion backend: tensors in, tensors out; the work is the engine's.
+
+The model is not decoupled: `execute` hands over and returns None, and a thread of its own later sends each request's
+one response with FINAL (python_backend README, "Default Mode", since 24.06).
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from diffusion_engine import control
+from diffusion_engine.engine import Engine
+from diffusion_engine.errors import EngineError, InvalidRequest
+from diffusion_engine.parameters import EngineParameters
+from diffusion_engine.picture import Family, Wishes
+from diffusion_engine.request import FinishedPicture
+from diffusion_engine.scheduler_config import SchedulerConfig
+from diffusion_engine.session import UNetSession
+from diffusion_engine.tables import tables_of
+from triton_responder import Responder
+
+# Within Triton's --exit-timeout-secs, which is 30 by default.
+_DRAIN_SECONDS = 25.0
+
+
+class TritonPythonModel:
+    """One version of one UNet, with its engine."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Loads the graph and starts the engine; an error here fails the model's load with its sentence."""
+        config = json.loads(args["model_config"])
+        parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
+        folder = Path(pb_utils.get_model_dir())
+        scheduler_config = SchedulerConfig.from_json(json.loads((folder / "scheduler_config.json").read_text()))
+        self._name, self._version = args["model_name"], int(args["model_version"])
+        self._family = Family.from_parameters(parameters)
+        engine_parameters = EngineParameters.from_parameters(parameters)
+        session = UNetSession(
+            folder / "model.onnx", engine_parameters.providers, engine_parameters.intra_op_thread_count
+        )
+        self._engine = Engine(session, tables_of(scheduler_config), engine_parameters)
+        self._responder = Responder(self._engine)
+        self._engine.start()
+        self._responder.start()
+
+    def execute(self, requests: list[Any]) -> None:
+        """Answers control requests at once and hands generations to the engine; never blocks."""
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                self._take(request, sender)
+            except EngineError as error:
+                self._responder.refuse(sender, error)
+
+    def finalize(self) -> None:
+        """Drains: within the bound every generation gets its picture, beyond it its error."""
+        self._engine.drain(_DRAIN_SECONDS)
+        self._responder.stop()
+
+    def _take(self, request: Any, sender: Any) -> None:
+        order = _array(request, "CONTROL")
+        if order is not None:
+            document = control.answer(self._engine, order.reshape(-1)[0])
+            self._responder.reply(sender, [pb_utils.Tensor("STATUS", _texts([document]))])
+            return
+        seeds = _array(request, "SEED")
+        prompts = _array(request, "PROMPT_EMBEDDINGS")
+        if seeds is None or prompts is None:
+            raise InvalidRequest("A generation needs SEED and PROMPT_EMBEDDINGS, a control request CONTROL.")
+        pictures = [self._family.picture(wishes) for wishes in _wishes(request, seeds)]
+        if len({(picture.width, picture.height) for picture in pictures}) > 1:
+            raise InvalidRequest("WIDTH and HEIGHT must be the same in every row of one request.")
+        timeout = request.timeout() / 1e6
+        reply = self._responder.expect(request.request_id(), sender, self._tensors)
+        try:
+            self._engine.submit(
+                reply.request_id,
+                pictures,
+                prompts,
+                _array(request, "NEGATIVE_PROMPT_EMBEDDINGS"),
+                time.monotonic() + timeout if timeout else None,
+                reply.answer,
+            )
+        except EngineError as error:
+            reply.answer(error)
+
+    def _tensors(self, pictures: list[FinishedPicture]) -> list[Any]:
+        latents = np.stack([picture.latents for picture in pictures])
+        info = [json.dumps(self._info(picture)).encode() for picture in pictures]
+        return [pb_utils.Tensor("LATENTS", latents), pb_utils.Tensor("INFO", _texts(info))]
+
+    def _info(self, finished: FinishedPicture) -> dict[str, object]:
+        picture = finished.picture
+        return {
+            "model": self._name,
+            "version": self._version,
+            "sampler": picture.sampler,
+            "steps": picture.steps,
+            "evaluations": finished.evaluations,
+            "seed": picture.seed,
+            "guidance_scale": picture.guidance_scale,
+            "width": picture.width,
+            "height": picture.height,
+            "waiting_ms": round(finished.waiting_ms, 3),
+            "denoising_ms": round(finished.denoising_ms, 3),
+            "mean_rows": round(finished.mean_rows, 3),
+            "steps_waited": finished.steps_waited,
+        }
+
+
+def _wishes(request: Any, seeds: np.ndarray) -> list[Wishes]:
+    """What each row of the request says; the arrays are [rows, 1] but for GUIDANCE_INTERVAL, [rows, 2]."""
+    columns = {
+        "width": _array(request, "WIDTH"),
+        "height": _array(request, "HEIGHT"),
+        "steps": _array(request, "STEPS"),
+        "guidance_scale": _array(request, "GUIDANCE_SCALE"),
+        "variation_seed": _array(request, "VARIATION_SEED"),
+        "variation_strength": _array(request, "VARIATION_STRENGTH"),
+        "priority": _array(request, "PRIORITY"),
+    }
+    intervals = _array(request, "GUIDANCE_INTERVAL")
+    samplers = _array(request, "SAMPLER")
+    return [
+        Wishes(
+            seed=int(seed[0]),
+            guidance_interval=None if intervals is None else (float(intervals[row][0]), float(intervals[row][1])),
+            sampler=None if samplers is None else samplers[row][0].decode(errors="replace"),
+            **{name: column[row][0].item() for name, column in columns.items() if column is not None},
+        )
+        for row, seed in enumerate(seeds)
+    ]
+
+
+def _array(request: Any, name: str) -> np.ndarray | None:
+    """The named input, copied: Triton frees a request's tensors when `execute` returns."""
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return None if tensor is None else tensor.as_numpy().copy()
+
+
+def _texts(items: list[bytes]) -> np.ndarray:
+    return np.array(items, dtype=np.object_).reshape(-1, 1)

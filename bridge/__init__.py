@@ -1,0 +1,1 @@
+"""The gRPC front: speaks STARWEAVE's protocol and has Triton make the pictures."""

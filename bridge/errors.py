@@ -1,0 +1,57 @@
+"""What can go wrong in the bridge. Each error knows its code; its text is a sentence that the user can act on."""
+
+from typing import ClassVar
+
+import grpc
+
+
+class BridgeError(Exception):
+    """Root of the bridge's errors."""
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+
+
+class InvalidRequest(BridgeError):
+    """The request asks for something that cannot be made as asked."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class Overloaded(BridgeError):
+    """There is no room for another picture at the moment."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class DeadlineExceeded(BridgeError):
+    """The picture was not finished within the request's time limit."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class ModelUnavailable(BridgeError):
+    """The model cannot be reached: Triton is down, or the model is not loaded or has failed."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class ModelProcessDied(ModelUnavailable):
+    """A model's process in Triton has ended; Triton never starts it again."""
+
+
+class ModelNotLoaded(ModelUnavailable):
+    """Triton does not know the model or has no such version of it ready."""
+
+
+class GenerationCancelled(BridgeError):
+    """Somebody cancelled the generation inside Triton."""
+
+    code = grpc.StatusCode.CANCELLED
+
+
+class GenerationFailed(BridgeError):
+    """Making the picture failed for a reason that is not the request's."""
+
+
+class BrokenFamily(BridgeError):
+    """The model repository describes a family in a way that the bridge cannot use."""

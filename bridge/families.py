@@ -1,0 +1,123 @@
+"""A family of models as the bridge sees it: one checkpoint with its limits and defaults."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.errors import BrokenFamily
+from bridge.sizes import Size, SizePolicy, SizeRange
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One checkpoint, read from its ensemble's parameters in the catalog."""
+
+    name: str
+    version: int
+    display_name: str
+    description: str
+    source: str
+    aliases: tuple[str, ...]
+    native_size: Size
+    sizes: SizeRange
+    default_steps: int
+    max_steps: int
+    default_guidance_scale: float
+    max_guidance_scale: float
+    default_sampler: str
+    samplers: tuple[str, ...]
+    capabilities: tuple[str, ...]
+    max_prompt_characters: int
+    ensembles: tuple[str, ...]
+    models: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def unet(self) -> str:
+        """The name of the model that runs the generations and answers control requests."""
+        return f"{self.name}_unet"
+
+    def answers_to(self, model: str) -> bool:
+        """Tells whether a client that asks for `model` means this family."""
+        names = (self.name, self.display_name, *self.aliases)
+        return model.casefold() in {name.casefold() for name in names}
+
+
+def read_family(entry: Mapping[str, Any]) -> Family:
+    """Makes a Family of an entry of the catalog's `families`.
+
+    Raises BrokenFamily, naming the parameter that is absent or not what it should be.
+    """
+    parameters = _Parameters(str(entry["name"]), entry["parameters"])
+    return Family(
+        name=str(entry["name"]),
+        version=int(entry["version"]),
+        display_name=parameters.text("display_name"),
+        description=parameters.text("description"),
+        source=parameters.text("source"),
+        aliases=parameters.texts("aliases"),
+        native_size=Size(parameters.integer("native_width"), parameters.integer("native_height")),
+        sizes=SizeRange(
+            parameters.integer("min_size"),
+            parameters.integer("max_size"),
+            parameters.integer("size_multiple"),
+            parameters.size_policy("size_policy"),
+        ),
+        default_steps=parameters.integer("default_steps"),
+        max_steps=parameters.integer("max_steps"),
+        default_guidance_scale=parameters.number("default_guidance_scale"),
+        max_guidance_scale=parameters.number("max_guidance_scale"),
+        default_sampler=parameters.text("default_sampler"),
+        samplers=parameters.texts("samplers"),
+        capabilities=parameters.texts("capabilities"),
+        max_prompt_characters=parameters.integer("max_prompt_characters"),
+        ensembles=tuple(entry["ensembles"].values()),
+        models=tuple(model["name"] for model in entry["models"]),
+        fingerprint=str(entry["fingerprint"]),
+    )
+
+
+class _Parameters:
+    """Reads typed values from the string parameters of one family."""
+
+    def __init__(self, family: str, values: Mapping[str, str]) -> None:
+        self._family = family
+        self._values = values
+
+    def text(self, key: str) -> str:
+        try:
+            return self._values[key]
+        except KeyError:
+            raise BrokenFamily(f"The family {self._family} has no parameter `{key}`.") from None
+
+    def integer(self, key: str) -> int:
+        text = self.text(key)
+        if not text.isdecimal() or int(text) == 0:
+            raise self._broken(key, "a whole number above 0")
+        return int(text)
+
+    def number(self, key: str) -> float:
+        try:
+            return float(self.text(key))
+        except ValueError:
+            raise self._broken(key, "a number") from None
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        try:
+            values = json.loads(self.text(key))
+        except json.JSONDecodeError:
+            values = None
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise self._broken(key, "a JSON list of strings")
+        return tuple(values)
+
+    def size_policy(self, key: str) -> SizePolicy:
+        text = self.text(key)
+        if text not in get_args(SizePolicy):
+            raise self._broken(key, '"fit" or "exact"')
+
+    def _broken(self, key: str, wanted: str) -> BrokenFamily:
+        return BrokenFamily(
+            f"The parameter `{key}` of the family {self._family} is {self._values[key]!r}; it must be {wanted}."
+        )

@@ -1,0 +1,124 @@
+"""The truth of the models, told through grpc.health.v1."""
+
+import asyncio
+import logging
+from enum import IntEnum
+
+from grpc_health.v1.health import aio  # type: ignore[attr-defined]  # the stubs leave it out
+
+from bridge.catalog import Catalog
+from bridge.errors import ModelUnavailable
+from bridge.probes import ModelProcess, Outcome, Prober
+
+logger = logging.getLogger(__name__)
+
+IMAGE_SERVICE = "starweave.ImageGenerationService"
+# SERVING: every model process of the loaded families answers. NOT_SERVING: one has died or Triton is gone; whoever
+# supervises Triton starts it again. UNKNOWN: nothing is loaded yet.
+MODELS_SERVICE = "starweave.models"
+
+# A busy machine may answer one probe late; two in a row it does not.
+_FAILURES_IN_A_ROW = 2
+# How soon to look again while something is amiss, in seconds.
+_IMPATIENT_INTERVAL = 0.5
+
+
+class Status(IntEnum):
+    """`grpc.health.v1.HealthCheckResponse.ServingStatus`, by its numbers."""
+
+    UNKNOWN = 0
+    SERVING = 1
+    NOT_SERVING = 2
+
+
+class Health:
+    """Probes the models, fails what is under way on a family that has died, and sets the health services."""
+
+    def __init__(self, catalog: Catalog, prober: Prober, interval: float) -> None:
+        self._catalog = catalog
+        self._prober = prober
+        self.servicer = aio.HealthServicer()
+        self._interval = interval
+        self._late: dict[ModelProcess, int] = {}
+        self._silences = 0
+        self._was_live = False
+        self._told: tuple[Status, Status] | None = None
+
+    async def start(self) -> None:
+        """Sets the services before the server is reachable."""
+        await self._tell(Status.NOT_SERVING, Status.UNKNOWN)
+
+    async def run(self) -> None:
+        """Probes until it is cancelled."""
+        while True:
+            service, models = await self._probe()
+            await self._tell(service, models)
+            all_well = service == models == Status.SERVING
+            await asyncio.sleep(self._interval if all_well else min(_IMPATIENT_INTERVAL, self._interval))
+
+    async def _probe(self) -> tuple[Status, Status]:
+        """Returns the status of the image service and of the models."""
+        if not await self._prober.is_live():
+            return Status.NOT_SERVING, self._silent()
+        self._was_live = True
+        self._silences = 0
+        residencies = self._catalog.residencies
+        probes = (self._prober.catalog(), *(self._prober.family(residency) for residency in residencies))
+        catalog, *families = await asyncio.gather(*probes)
+        dead = self._dead(catalog)
+        any_ready = False
+        for residency, outcomes in zip(residencies, families, strict=True):
+            dead_of_family = self._dead(outcomes)
+            dead += dead_of_family
+            if dead_of_family:
+                names = ", ".join(f"{process.model} version {process.version}" for process in dead_of_family)
+                if not residency.is_lost:
+                    logger.error("Dead or silent: %s. Its requests fail until Triton is started again.", names)
+                residency.lose(
+                    ModelUnavailable(
+                        f"The model {residency.family.name} failed while the picture was being made; "
+                        "try again in a minute."
+                    )
+                )
+            elif residency.is_complete and all(outcome is Outcome.ANSWERED for outcome in outcomes.values()):
+                residency.regain()
+            any_ready = any_ready or (residency.is_complete and not residency.is_lost)
+        if dead:
+            return (Status.SERVING if any_ready else Status.NOT_SERVING), Status.NOT_SERVING
+        return (Status.SERVING, Status.SERVING) if any_ready else (Status.NOT_SERVING, Status.UNKNOWN)
+
+    def _silent(self) -> Status:
+        """Triton itself does not answer: the second time in a row, everything in it is lost."""
+        self._silences += 1
+        if not self._was_live:
+            return Status.UNKNOWN
+        if self._silences < _FAILURES_IN_A_ROW:
+            return Status.SERVING
+        for residency in self._catalog.residencies:
+            residency.lose(
+                ModelUnavailable("The model server stopped while the picture was being made; try again in a minute.")
+            )
+        return Status.NOT_SERVING
+
+    def _dead(self, outcomes: dict[ModelProcess, Outcome]) -> list[ModelProcess]:
+        """The processes that said so, or were late twice in a row."""
+        for process, outcome in outcomes.items():
+            self._late[process] = self._late.get(process, 0) + 1 if outcome is Outcome.LATE else 0
+        return [
+            process
+            for process, outcome in outcomes.items()
+            if outcome is Outcome.DEAD or self._late[process] >= _FAILURES_IN_A_ROW
+        ]
+
+    async def stop(self) -> None:
+        """Says NOT_SERVING for good."""
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _tell(self, service: Status, models: Status) -> None:
+        if self._told == (service, models):
+            return
+        self._told = (service, models)
+        logger.info("Health: service %s, models %s", service.name, models.name)
+        for name in ("", IMAGE_SERVICE):
+            await self.servicer.set(name, service)
+        await self.servicer.set(MODELS_SERVICE, models)

@@ -1,0 +1,80 @@
+"""The one place where the bridge's errors become what a client sees, and where a call gets its request id."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from bridge.in_band import as_bridge_error, failed_response, set_error_codes
+from bridge.request_log import request_id
+from protos import starweave_pb2
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Behavior = Callable[[Any, Context], Awaitable[Any]]
+
+_SERVICE = "/starweave.ImageGenerationService/"
+
+
+def _as_progress(response: starweave_pb2.ImageResponse) -> starweave_pb2.ImageProgress:
+    return starweave_pb2.ImageProgress(
+        request_id=response.request_id, stage=starweave_pb2.ImageProgress.FINISHED, result=response
+    )
+
+
+# How the calls that can tell of a failure inside their response do so; the others answer with a status.
+_IN_BAND: dict[str, Callable[[starweave_pb2.ImageResponse], Any]] = {
+    f"{_SERVICE}GenerateImage": lambda response: response,
+    f"{_SERVICE}GenerateImageVariations": lambda response: response,
+    f"{_SERVICE}GenerateImageStream": _as_progress,
+}
+
+
+class ErrorInterceptor(_Interceptor):
+    """Maps errors of the image service; other services on the same port pass through.
+
+    Handlers of streams write to their context instead of yielding: a generator that is suspended while its message
+    is being sent would not notice that the call was cancelled.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any]"]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        """Wraps the handler of a call."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith(_SERVICE):
+            return handler
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                _guarded(handler.unary_unary, method),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        return grpc.unary_stream_rpc_method_handler(
+            _guarded(handler.unary_stream, method, streams=True),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+def _guarded(behavior: Behavior, method: str, streams: bool = False) -> Behavior:
+    async def guarded(request: Any, context: Context) -> Any:
+        call_id = uuid.uuid4().hex
+        request_id.set(call_id)
+        try:
+            return await behavior(request, context)
+        except Exception as failure:
+            error = as_bridge_error(failure, call_id)
+        if method not in _IN_BAND:
+            await context.abort(error.code, str(error))
+        set_error_codes(context, [error])
+        response = _IN_BAND[method](failed_response(error, call_id))
+        if not streams:
+            return response
+        await context.write(response)
+        return None
+
+    return guarded

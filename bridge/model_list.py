@@ -1,0 +1,45 @@
+"""What GetImageModels tells of a family, in the words that STARWEAVE's own server uses."""
+
+from bridge.families import Family
+from bridge.generation import SEEDS
+from bridge.residency import Residency
+from protos import starweave_pb2
+
+
+def model_info(family: Family, residency: Residency | None) -> starweave_pb2.ModelResponse.ModelInfo:
+    """Describes one family; `residency` is None where it is not loaded."""
+    low, high = family.sizes.allowed
+    sides = f"int ({low}-{high})"
+    if family.sizes.policy == "exact":
+        sides = f"int ({low}-{high}, multiple of {family.sizes.multiple})"
+    return starweave_pb2.ModelResponse.ModelInfo(
+        id=family.name,
+        name=family.display_name,
+        description=family.description,
+        capabilities=family.capabilities,
+        parameters={
+            "width": sides,
+            "height": sides,
+            "steps": f"int (1-{family.max_steps})",
+            "guidance_scale": f"float (0-{family.max_guidance_scale:g})",
+            "seed": f"int (0-{SEEDS - 1}, -1 for random)",
+            "sampler": ",".join(family.samplers),
+            "supported_sizes": (f"{family.sizes.smallest}-{family.sizes.largest} in steps of {family.sizes.multiple}"),
+            "size_policy": family.sizes.policy,
+            "default_size": str(family.native_size),
+            "default_steps": str(family.default_steps),
+            "default_guidance_scale": f"{family.default_guidance_scale:g}",
+            "default_sampler": family.default_sampler,
+            "max_prompt_characters": str(family.max_prompt_characters),
+            "version": str(family.version),
+            "aliases": ",".join(family.aliases),
+            "source": family.source,
+            "status": _status(residency),
+        },
+    )
+
+
+def _status(residency: Residency | None) -> str:
+    if residency is None:
+        return "not loaded"
+    return "failed" if residency.is_lost else "ready"

@@ -1,0 +1,76 @@
+"""Turns the pixels of a finished picture into a file: resized, encoded, with its settings inside."""
+
+import asyncio
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from bridge.generation import Generation
+
+# zlib's fastest level: a 512x512 picture takes a quarter of the default level's time and about a tenth more bytes.
+_PNG_COMPRESSION = 1
+_LOSSY_QUALITY = 92
+
+
+class PictureEncoder:
+    """Encodes in threads of its own (Pillow releases the GIL), so that the event loop keeps answering."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")
+
+    async def encode(self, pixels: NDArray[np.uint8], generation: Generation) -> bytes:
+        """Encodes pixels [H,W,3] at the size and in the format that the request asked for."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, encode, pixels, generation)
+
+    def close(self) -> None:
+        """Waits for the pictures under way."""
+        self._threads.shutdown()
+
+
+def encode(pixels: NDArray[np.uint8], generation: Generation) -> bytes:
+    """Encodes pixels [H,W,3] as PNG, JPEG or WebP, resized with Lanczos where they are of another size.
+
+    A PNG carries the text chunk `parameters` that AUTOMATIC1111's web UI writes and most viewers read.
+    """
+    picture = Image.fromarray(pixels)
+    wanted = (generation.size.width, generation.size.height)
+    if picture.size != wanted:
+        picture = picture.resize(wanted, Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    match generation.output_format:
+        case "png":
+            chunks = PngInfo()
+            chunks.add_text("parameters", parameters_text(generation))
+            picture.save(file, "PNG", pnginfo=chunks, compress_level=_PNG_COMPRESSION)
+        case "jpeg":
+            picture.save(file, "JPEG", quality=_LOSSY_QUALITY)
+        case "webp":
+            picture.save(file, "WEBP", quality=_LOSSY_QUALITY)
+    return file.getvalue()
+
+
+def parameters_text(generation: Generation) -> str:
+    """The generation's settings in the words of AUTOMATIC1111's `parameters` chunk."""
+    settings = {
+        "Steps": str(generation.steps),
+        "Sampler": generation.sampler,
+        "CFG scale": f"{generation.guidance_scale:g}",
+        "Seed": str(generation.seed),
+        "Size": str(generation.size),
+        "Model": generation.family.name,
+        "Version": str(generation.family.version),
+    }
+    if generation.variation is not None:
+        settings["Variation seed"] = str(generation.variation.seed)
+        settings["Variation seed strength"] = f"{generation.variation.strength:g}"
+    lines = [generation.prompt]
+    if generation.negative_prompt:
+        lines.append(f"Negative prompt: {generation.negative_prompt}")
+    lines.append(", ".join(f"{key}: {value}" for key, value in settings.items()))
+    return "\n".join(lines)

@@ -1,0 +1,47 @@
+"""A family that Triton has loaded."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bridge.errors import ModelUnavailable
+from bridge.families import Family
+
+
+@dataclass(slots=True, eq=False)
+class Residency:
+    """One family as it was loaded, with the versions of its models that Triton holds.
+
+    `lost` gets its result when a model process of the family dies. Triton 24.10 never ends the requests that were in
+    the process, so whoever waits for one of them waits for `lost` as well. It is a result, not an exception: most of
+    the time nobody is there to retrieve it.
+    """
+
+    family: Family
+    versions: Mapping[str, tuple[int, ...]]
+    lost: asyncio.Future[ModelUnavailable] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def unet_versions(self) -> tuple[int, ...]:
+        """Every version of the UNet that may hold a generation; the pinned one even while it is being reloaded."""
+        return tuple({self.family.version, *self.versions.get(self.family.unet, ())})
+
+    @property
+    def is_complete(self) -> bool:
+        """Tells whether Triton holds the pinned version of each model."""
+        return all(self.family.version in self.versions.get(model, ()) for model in self.family.models)
+
+    @property
+    def is_lost(self) -> bool:
+        """Tells whether a model process of the family has died."""
+        return self.lost.done()
+
+    def lose(self, error: ModelUnavailable) -> None:
+        """Fails everything that is under way on the family."""
+        if not self.lost.done():
+            self.lost.set_result(error)
+
+    def regain(self) -> None:
+        """Takes requests again after all model processes have answered."""
+        if self.lost.done():
+            self.lost = asyncio.get_running_loop().create_future()

@@ -1,0 +1,117 @@
+"""STARWEAVE's service: each method hands over; errors are the interceptor's."""
+
+import asyncio
+import math
+from typing import Any
+
+import grpc
+
+from bridge.catalog import Catalog
+from bridge.errors import BridgeError
+from bridge.generation import time_limit, validate_variation_strength
+from bridge.in_band import as_bridge_error, failed_response, set_error_codes
+from bridge.model_list import model_info
+from bridge.pipeline import ImagePipeline, Job
+from bridge.progress import Progress, ProgressPoller
+from bridge.request_log import request_id
+from protos import starweave_pb2, starweave_pb2_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MAX_VARIATIONS = 4
+
+
+class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
+    """Makes pictures with the families of one Triton."""
+
+    def __init__(
+        self, catalog: Catalog, pipeline: ImagePipeline, progress: ProgressPoller, request_timeout: float
+    ) -> None:
+        self._catalog = catalog
+        self._pipeline = pipeline
+        self._progress = progress
+        self._request_timeout = request_timeout
+
+    async def GenerateImage(self, request: starweave_pb2.ImageRequest, context: Context) -> starweave_pb2.ImageResponse:
+        """Makes one picture."""
+        job = self._pipeline.accept(request)
+        return await self._pipeline.run(job, request_id.get(), self._seconds(request, context))
+
+    async def GenerateImageVariations(self, request: starweave_pb2.ImageVariationsRequest, context: Context) -> None:
+        """Makes 1 to 4 pictures around one, each sent as it is finished; one that fails leaves the others alone."""
+        validate_variation_strength(request.variation_strength)
+        job = self._pipeline.accept(request.base_request)
+        seconds = self._seconds(request.base_request, context)
+        count = min(max(request.num_variations, 1), MAX_VARIATIONS)
+        errors: list[BridgeError] = []
+        async with asyncio.TaskGroup() as group:
+            variations = [
+                group.create_task(self._vary(job, number, request.variation_strength, seconds, errors))
+                for number in range(1, count + 1)
+            ]
+            for response in asyncio.as_completed(variations):
+                await context.write(await response)
+        set_error_codes(context, errors)
+
+    async def GenerateImageStream(self, request: starweave_pb2.ImageRequest, context: Context) -> None:
+        """Makes one picture and tells of its progress on the way."""
+        job = self._pipeline.accept(request)
+        call_id = request_id.get()
+        run = asyncio.create_task(self._pipeline.run(job, call_id, self._seconds(request, context)))
+        last = Progress()
+        await_progress: asyncio.Task[Progress | None] | None = None
+        try:
+            await context.write(_progress_message(call_id, last))
+            while not run.done():
+                await_progress = asyncio.create_task(self._progress.next(job.residency, call_id))
+                await asyncio.wait({run, await_progress}, return_when=asyncio.FIRST_COMPLETED)
+                progress = await_progress.result() if await_progress.done() else None
+                if progress is not None and progress != last:
+                    last = progress
+                    await context.write(_progress_message(call_id, progress))
+            await context.write(
+                starweave_pb2.ImageProgress(
+                    request_id=call_id, stage=starweave_pb2.ImageProgress.FINISHED, result=run.result()
+                )
+            )
+        finally:
+            run.cancel()
+            if await_progress is not None:
+                await_progress.cancel()
+
+    async def GetImageModels(
+        self, request: starweave_pb2.ModelRequest, context: Context
+    ) -> starweave_pb2.ModelResponse:
+        """Lists all families, loaded or not."""
+        return starweave_pb2.ModelResponse(
+            models=[model_info(family, self._catalog.residency(family)) for family in self._catalog.families]
+        )
+
+    async def _vary(
+        self, job: Job, number: int, strength: float, seconds: float, errors: list[BridgeError]
+    ) -> starweave_pb2.ImageResponse:
+        variation_id = f"{request_id.get()}-{number}"
+        request_id.set(variation_id)
+        variation = Job(job.generation.varied(number, strength), job.residency)
+        try:
+            return await self._pipeline.run(variation, variation_id, seconds)
+        except Exception as failure:
+            error = as_bridge_error(failure, variation_id)
+            errors.append(error)
+            return failed_response(error, variation_id)
+
+    def _seconds(self, request: starweave_pb2.ImageRequest, context: Context) -> float:
+        """The time that a picture may take: the least of the client's, the request's and the server's limit."""
+        remaining = context.time_remaining()
+        return min(math.inf if remaining is None else remaining, time_limit(request), self._request_timeout)
+
+
+def _progress_message(call_id: str, progress: Progress) -> starweave_pb2.ImageProgress:
+    stage = starweave_pb2.ImageProgress.DENOISING if progress.is_running else starweave_pb2.ImageProgress.WAITING
+    return starweave_pb2.ImageProgress(
+        request_id=call_id,
+        stage=stage,
+        queue_position=progress.position,
+        step=progress.step,
+        steps=progress.steps,
+    )

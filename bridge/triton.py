@@ -1,0 +1,165 @@
+"""The bridge's only door to Triton: one pooled gRPC client, with Triton's failures as the bridge's errors."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput, InferRequestedOutput
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from bridge.errors import (
+    BridgeError,
+    DeadlineExceeded,
+    GenerationCancelled,
+    GenerationFailed,
+    InvalidRequest,
+    ModelNotLoaded,
+    ModelProcessDied,
+    ModelUnavailable,
+    Overloaded,
+)
+
+Tensors = Mapping[str, NDArray[np.generic]]
+
+CATALOG_MODEL = "catalog"
+
+_CHANNEL_OPTIONS = [
+    # A picture crosses as raw pixels.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # Triton is local and may be restarted: gRPC's default backs off for up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+# Triton's ensemble scheduler puts its own name before a step's message.
+_ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
+# Parts of messages that tell apart what Triton gives the same status: of its python backend, and of the diffusion
+# backend's engine (WaitingRoomFull, DeadlineExceeded).
+_DEAD_STUB = "Stub process"
+_WAITING_ROOM_FULL = "pictures are waiting"
+_DEADLINE_EXCEEDED = "deadline exceeded"
+
+
+class Triton:
+    """One Triton server, over one gRPC channel that all requests share."""
+
+    def __init__(self, url: str) -> None:
+        self._client = InferenceServerClient(url, channel_args=_CHANNEL_OPTIONS)
+
+    async def close(self) -> None:
+        """Closes the channel; requests under way are cancelled."""
+        await self._client.close()
+
+    async def is_live(self, timeout: float) -> bool:
+        """Tells whether Triton itself answers within `timeout` seconds."""
+        try:
+            return bool(await self._client.is_server_live(client_timeout=timeout))
+        except InferenceServerException:
+            return False
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Tensors,
+        outputs: Sequence[str],
+        *,
+        version: int | None = None,
+        request_id: str = "",
+        queue_timeout: float | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Runs one request and returns the named outputs, batch dimension included.
+
+        `queue_timeout` seconds are what the model itself may take (Triton's request parameter `timeout`); `timeout`
+        seconds bound the call. Raises one of the bridge's errors.
+        """
+        tensors = []
+        for name, array in inputs.items():
+            tensor = InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
+            tensor.set_data_from_numpy(array)
+            tensors.append(tensor)
+        try:
+            result = await self._client.infer(
+                model,
+                tensors,
+                model_version="" if version is None else str(version),
+                outputs=[InferRequestedOutput(name) for name in outputs],
+                request_id=request_id,
+                timeout=None if queue_timeout is None else max(1, round(queue_timeout * 1e6)),
+                client_timeout=timeout,
+            )
+        except InferenceServerException as error:
+            raise _translate(error) from error
+        return {name: result.as_numpy(name) for name in outputs}
+
+    async def control(self, unet: str, version: int, order: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+        """Sends a control request, such as `{"op": "cancel", "ids": [..]}`, to one version of a UNet model."""
+        inputs = {"CONTROL": np.array([[json.dumps(order).encode()]], np.object_)}
+        outputs = await self.infer(unet, inputs, ["STATUS"], version=version, timeout=timeout)
+        return _document(outputs["STATUS"])
+
+    async def catalog(self, timeout: float) -> dict[str, Any]:
+        """Asks the `catalog` model for all families of the repository."""
+        inputs = {"QUERY": np.array([[b""]], np.object_)}
+        outputs = await self.infer(CATALOG_MODEL, inputs, ["CATALOG"], timeout=timeout)
+        return _document(outputs["CATALOG"])
+
+    async def ready_versions(self, timeout: float) -> dict[str, tuple[int, ...]]:
+        """The versions of each model that Triton has loaded."""
+        try:
+            index = await self._client.get_model_repository_index(client_timeout=timeout)
+        except InferenceServerException as error:
+            raise _translate(error) from error
+        ready: dict[str, tuple[int, ...]] = {}
+        for model in index.models:
+            if model.state == "READY":
+                ready[model.name] = (*ready.get(model.name, ()), int(model.version))
+        return ready
+
+    async def load(self, model: str) -> None:
+        """Loads a model, an ensemble with its steps, or takes over what has changed; may take minutes."""
+        try:
+            await self._client.load_model(model)
+        except InferenceServerException as error:
+            raise _translate(error) from error
+
+    async def unload(self, model: str) -> None:
+        """Unloads an ensemble and its steps once their requests have ended."""
+        try:
+            await self._client.unload_model(model, unload_dependents=True)
+        except InferenceServerException as error:
+            raise _translate(error) from error
+
+
+def _document(array: NDArray[Any]) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(array.reshape(-1)[0])
+    return document
+
+
+def _translate(error: InferenceServerException) -> BridgeError:
+    """Makes one of the bridge's errors of Triton's status and message."""
+    message = _ENSEMBLE_PREFIX.sub("", error.message() or "")
+    match error.status():
+        case _ if _DEAD_STUB in message:
+            return ModelProcessDied("The process of a model has ended; try again when it has been started again.")
+        case "StatusCode.INVALID_ARGUMENT":
+            return InvalidRequest(message)
+        case "StatusCode.CANCELLED":
+            return GenerationCancelled("The picture was cancelled before it was finished.")
+        case "StatusCode.DEADLINE_EXCEEDED":
+            return DeadlineExceeded("The model server did not answer in time.")
+        case "StatusCode.NOT_FOUND":
+            return ModelNotLoaded(f"The model server has not loaded what was asked for: {message}")
+        case "StatusCode.UNAVAILABLE" if message.startswith(_DEADLINE_EXCEEDED):
+            return DeadlineExceeded("The time limit passed before the picture was finished.")
+        case "StatusCode.UNAVAILABLE" if _WAITING_ROOM_FULL in message:
+            return Overloaded(message)
+        case "StatusCode.UNAVAILABLE":
+            return ModelUnavailable(f"The model server is not available: {message}")
+        case _:
+            return GenerationFailed(f"The picture could not be made: {message}")

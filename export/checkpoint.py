@@ -1,0 +1,209 @@
+"""A Stable Diffusion checkpoint in the diffusers folder format, loaded and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
+from transformers import CLIPTextModel, CLIPTokenizerFast
+
+from export.errors import MissingComponent, NotACheckpoint, UnsupportedCheckpoint
+from export.sampling import Sampling
+
+_PIPELINE: Final = "StableDiffusionPipeline"
+# Component -> classes of it that the exported graphs are written for; the scheduler is checked by its config's keys.
+_COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    "text_encoder": ("CLIPTextModel",),
+    "unet": ("UNet2DConditionModel",),
+    "vae": ("AutoencoderKL",),
+    "scheduler": (),
+}
+# Keys of the UNet's and the VAE's config that would need further inputs or other arithmetic, where they are set.
+_UNET_EXTRAS: Final = (
+    "time_cond_proj_dim",
+    "addition_embed_type",
+    "class_embed_type",
+    "num_class_embeds",
+    "encoder_hid_dim_type",
+)
+_VAE_EXTRAS: Final = ("latents_mean", "latents_std")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The components of a checkpoint, in FP32 and ready to run, and what follows from their configs.
+
+    `source` is the Hub id or the folder's name. `scheduler_config` holds the keys that the checkpoint's file names,
+    none that diffusers fills in: its classes differ in their defaults.
+    """
+
+    source: str
+    tokenizer: CLIPTokenizerFast
+    text_encoder: CLIPTextModel
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    scheduler_config: Mapping[str, object]
+    sampling: Sampling
+
+    @classmethod
+    def load(cls, name: str) -> Checkpoint:
+        """Loads a folder, or an id from the Hugging Face Hub.
+
+        Raises NotACheckpoint, MissingComponent or UnsupportedCheckpoint.
+        """
+        _check_index(_read_index(name), name)
+        # A progress bar per component says nothing beside the export's own report.
+        diffusers_logging.disable_progress_bar()
+        try:
+            pipeline = StableDiffusionPipeline.from_pretrained(
+                name,
+                torch_dtype=torch.float32,
+                safety_checker=None,
+                feature_extractor=None,
+                image_encoder=None,
+                requires_safety_checker=False,
+            )
+            tokenizer = CLIPTokenizerFast.from_pretrained(name, subfolder="tokenizer")
+        except (OSError, ValueError) as error:
+            raise MissingComponent(f"The checkpoint {name!r} can't be loaded: {_first_line(error)}") from error
+        scheduler_config = _named_keys(pipeline.scheduler)
+        checkpoint = cls(
+            source=Path(name).resolve().name if Path(name).is_dir() else name,
+            tokenizer=tokenizer,
+            text_encoder=pipeline.text_encoder.eval(),
+            unet=pipeline.unet.eval(),
+            vae=pipeline.vae.eval(),
+            scheduler_config=scheduler_config,
+            sampling=Sampling.of(scheduler_config),
+        )
+        checkpoint._check_configs()
+        return checkpoint
+
+    @property
+    def window(self) -> int:
+        """Tokens of one window of the text encoder, start and end included."""
+        return int(self.tokenizer.model_max_length)
+
+    @property
+    def text_width(self) -> int:
+        """The length of one token's embedding."""
+        return int(self.text_encoder.config.hidden_size)
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latents."""
+        return int(self.vae.config.latent_channels)
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Pixels to a latent, along each side."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @property
+    def size_multiple(self) -> int:
+        """What width and height must be multiples of, in pixels, for the UNet's levels to meet again."""
+        return int(self.vae_scale_factor * 2 ** (len(self.unet.config.down_block_types) - 1))
+
+    @property
+    def native_height(self) -> int:
+        """The height in pixels that the UNet was trained on."""
+        return self._native_size[0]
+
+    @property
+    def native_width(self) -> int:
+        """The width in pixels that the UNet was trained on."""
+        return self._native_size[1]
+
+    @property
+    def _native_size(self) -> tuple[int, int]:
+        size = self.unet.config.sample_size
+        height, width = size if isinstance(size, (tuple, list)) else (size, size)
+        return int(height * self.vae_scale_factor), int(width * self.vae_scale_factor)
+
+    def _check_configs(self) -> None:
+        for component, config, keys in (
+            ("UNet", self.unet.config, _UNET_EXTRAS),
+            ("VAE", self.vae.config, _VAE_EXTRAS),
+        ):
+            for key in keys:
+                if config.get(key) is not None:
+                    raise UnsupportedCheckpoint(
+                        f"The checkpoint's {component} sets {key} to {config[key]!r}, which the server does not "
+                        "implement; export a checkpoint without it."
+                    )
+        for key in ("in_channels", "out_channels"):
+            if self.unet.config[key] != self.latent_channels:
+                raise UnsupportedCheckpoint(
+                    f"The checkpoint's UNet has {key} {self.unet.config[key]}; only UNets whose channels are the "
+                    f"VAE's {self.latent_channels} are supported, which inpainting and editing checkpoints are not."
+                )
+        if self.unet.config.cross_attention_dim != self.text_width:
+            raise UnsupportedCheckpoint(
+                f"The checkpoint's UNet takes embeddings of {self.unet.config.cross_attention_dim}, its text encoder "
+                f"makes {self.text_width}; the checkpoint does not fit together."
+            )
+        if getattr(self.text_encoder.config, "use_attention_mask", False):
+            raise UnsupportedCheckpoint(
+                "The checkpoint's text encoder sets use_attention_mask, which the server does not implement."
+            )
+        if self.window > self.text_encoder.config.max_position_embeddings:
+            raise UnsupportedCheckpoint(
+                f"The checkpoint's tokenizer makes {self.window} tokens, its text encoder takes "
+                f"{self.text_encoder.config.max_position_embeddings}; the checkpoint does not fit together."
+            )
+
+
+def _read_index(name: str) -> Mapping[str, Any]:
+    path = Path(name)
+    if path.is_file():
+        raise NotACheckpoint(
+            f"{name!r} is a file; single-file checkpoints and LoRA files are not supported. Give a diffusers folder, "
+            "which StableDiffusionPipeline.from_single_file(..).save_pretrained(..) makes of a single file."
+        )
+    if path.is_dir() and not (path / "model_index.json").is_file():
+        raise NotACheckpoint(f"{name!r} holds no model_index.json; give a checkpoint in the diffusers folder format.")
+    try:
+        index: Mapping[str, Any] = DiffusionPipeline.load_config(name)
+    except (OSError, ValueError) as error:
+        raise NotACheckpoint(
+            f"{name!r} is neither a diffusers folder nor a checkpoint on the Hugging Face Hub that can be reached "
+            f"from here: {_first_line(error)}"
+        ) from error
+    return index
+
+
+def _check_index(index: Mapping[str, Any], name: str) -> None:
+    pipeline = index.get("_class_name")
+    if pipeline != _PIPELINE:
+        raise UnsupportedCheckpoint(f"{name!r} is a {pipeline}; only {_PIPELINE} checkpoints can be exported.")
+    for component, classes in _COMPONENTS.items():
+        _, actual = index.get(component) or (None, None)
+        if actual is None:
+            raise MissingComponent(f"The checkpoint {name!r} has no {component}; it is incomplete.")
+        if classes and actual not in classes:
+            raise UnsupportedCheckpoint(
+                f"The checkpoint's {component} is a {actual}; only {' and '.join(classes)} can be exported."
+            )
+        if Path(name).is_dir() and not (Path(name) / component).is_dir():
+            raise MissingComponent(f"The checkpoint {name!r} lacks the folder {component!r}; it is incomplete.")
+
+
+def _named_keys(scheduler: Any) -> dict[str, object]:
+    """The scheduler's config without what diffusers added to the file, but with what it corrected."""
+    own_defaults = type(scheduler)().config
+    filled_in = scheduler.config.get("_use_default_values", ())
+    return {
+        key: value
+        for key, value in scheduler.config.items()
+        if key != "_use_default_values" and (key not in filled_in or value != own_defaults[key])
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,84 @@
+"""The shell command around `family.export_family`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from export.errors import ExportError
+from export.options import (
+    DEFAULT_GUIDANCE_SCALE,
+    DEFAULT_STEPS,
+    MAX_GUIDANCE_SCALE,
+    MAX_STEPS,
+    ExportOptions,
+    SizePolicy,
+)
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.option("--name", required=True, help="Name of the family; its models' names begin with it.")
+@click.option(
+    "--repository",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("model_repository"),
+    show_default=True,
+    help="Model repository that Triton serves; made where it does not exist.",
+)
+@click.option("--display-name", help="The family's name for people.  [default: NAME]")
+@click.option("--description", default="", help="What the family paints, in a sentence.")
+@click.option("--source", help="Where the weights come from.  [default: Hub id or folder name]")
+@click.option("--alias", "aliases", multiple=True, help="Another model name that means this family; may be repeated.")
+@click.option(
+    "--default-steps",
+    type=click.IntRange(1, MAX_STEPS),
+    default=DEFAULT_STEPS,
+    show_default=True,
+)
+@click.option(
+    "--default-guidance-scale",
+    type=click.FloatRange(0, MAX_GUIDANCE_SCALE),
+    default=DEFAULT_GUIDANCE_SCALE,
+    show_default=True,
+)
+@click.option(
+    "--size-policy",
+    type=click.Choice([policy.value for policy in SizePolicy]),
+    default=SizePolicy.EXACT.value,
+    show_default=True,
+    help="Sizes the family can't make: 'fit' resizes the nearest it can, 'exact' refuses.",
+)
+def export(
+    checkpoint: str,
+    name: str,
+    repository: Path,
+    display_name: str | None,
+    description: str,
+    source: str | None,
+    aliases: tuple[str, ...],
+    default_steps: int,
+    default_guidance_scale: float,
+    size_policy: str,
+) -> None:
+    """Export CHECKPOINT, a diffusers folder or Hugging Face id, as a family of Triton models."""
+    options = ExportOptions(
+        checkpoint=checkpoint,
+        name=name,
+        repository=repository,
+        display_name=display_name,
+        description=description,
+        source=source,
+        aliases=aliases,
+        default_steps=default_steps,
+        default_guidance_scale=default_guidance_scale,
+        size_policy=SizePolicy(size_policy),
+    )
+    # torch and diffusers take seconds to import; a wrong option is told at once.
+    from export.family import export_family
+
+    try:
+        export_family(options, click.echo)
+    except ExportError as error:
+        raise click.ClickException(str(error)) from error

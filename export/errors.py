@@ -1,0 +1,33 @@
+"""Why an export is refused: one tree, each error a sentence that tells the reader what to do."""
+
+
+class ExportError(Exception):
+    """An export that was not done; the repository is as it was."""
+
+
+class InvalidOption(ExportError):
+    """An option of the export is malformed or out of range."""
+
+
+class NotACheckpoint(ExportError):
+    """The source is neither a diffusers folder nor a repository of that form on the Hugging Face Hub."""
+
+
+class MissingComponent(ExportError):
+    """The checkpoint lacks the files of a component that it lists, or does not list one that is needed."""
+
+
+class UnsupportedCheckpoint(ExportError):
+    """The checkpoint is of a kind, or has a setting, that the server does not implement."""
+
+
+class IncompatibleFamily(ExportError):
+    """The repository holds models of these names whose tensors differ from the checkpoint's."""
+
+
+class RepositoryBusy(ExportError):
+    """The repository can't be written to: another export is at work, or the file system refuses."""
+
+
+class GraphMismatch(ExportError):
+    """An exported graph does not compute what the checkpoint computes in torch."""

@@ -1,0 +1,144 @@
+"""A model repository on disk: which versions of a family it holds, and how a new one gets in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from export.errors import IncompatibleFamily, RepositoryBusy
+from export.model_configs import from_text
+
+CONFIG = "config.pbtxt"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The folder that Triton serves; it need not exist yet."""
+
+    path: Path
+
+    def config(self, model: str) -> ModelConfig | None:
+        """The model's configuration, or None where there is no such model."""
+        try:
+            return from_text((self.path / model / CONFIG).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def active_version(self, family: str) -> int | None:
+        """The version that the family's ensemble is pinned to, or None where there is no such family."""
+        config = self.config(family)
+        if config is None:
+            return None
+        if config.parameters["family"].string_value != family:
+            raise IncompatibleFamily(
+                f"The repository {str(self.path)!r} holds a model {family!r} that is no family; take another name."
+            )
+        return int(config.parameters["version"].string_value)
+
+    def next_version(self, models: Sequence[str]) -> int:
+        """One more than any version that is there: numbers are not used twice."""
+        return max((version for model in models for version in self._versions(model)), default=0) + 1
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """An empty folder beside the repository, so on its file system; removed at the end.
+
+        Never inside: Triton takes every folder there for a model. One export at a time has it, and what a killed one
+        left in it is removed. Raises RepositoryBusy where another export holds it or it can't be made.
+        """
+        folder = self.path.absolute().parent / f".{self.path.name}.export"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise RepositoryBusy(f"Can't write beside the repository {str(self.path)!r}: {error}.") from error
+        try:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RepositoryBusy(
+                    f"Another export into {str(self.path)!r} is at work; wait until it has ended."
+                ) from None
+            try:
+                for left in folder.iterdir():
+                    shutil.rmtree(left)
+                yield folder
+            finally:
+                shutil.rmtree(folder)
+        finally:
+            os.close(held)
+
+    def check_compatible(self, config: ModelConfig) -> None:
+        """Raises IncompatibleFamily where a model of this name has other tensors: all versions share one config."""
+        existing = self.config(config.name)
+        if existing is None:
+            return
+        for ours, theirs in ((config.input, existing.input), (config.output, existing.output)):
+            if list(ours) != list(theirs):
+                raise IncompatibleFamily(
+                    f"The repository's {config.name} has other tensors than this checkpoint needs; "
+                    "export the checkpoint under another name."
+                )
+
+    def install(self, staged: Path, versioned: Sequence[str], others: Sequence[str], active: int | None) -> None:
+        """Moves staged models in by renames; a failure undoes all of them.
+
+        Of the `versioned` models every version but the active one is taken out, so that two remain. Of the `others`
+        only the configuration changes; the last of them is the ensemble, whose renaming activates the new version.
+        """
+        with ExitStack() as undo:
+            if not self.path.exists():
+                self.path.mkdir(parents=True)
+                undo.callback(self.path.rmdir)
+            for model in versioned:
+                target = self.path / model
+                if not target.exists():
+                    _move(staged / model, target, undo)
+                    continue
+                for old in self._versions(model) - {active}:
+                    _move(target / str(old), _aside(staged, model) / str(old), undo)
+                for new in (staged / model).iterdir():
+                    if new.is_dir():
+                        _move(new, target / new.name, undo)
+                _replace_config(staged, model, target, undo)
+            for model in others:
+                target = self.path / model
+                if target.exists():
+                    _replace_config(staged, model, target, undo)
+                else:
+                    _move(staged / model, target, undo)
+            undo.pop_all()
+
+    def _versions(self, model: str) -> set[int]:
+        folder = self.path / model
+        if not folder.is_dir():
+            return set()
+        return {int(child.name) for child in folder.iterdir() if child.is_dir() and child.name.isdecimal()}
+
+
+def _aside(staged: Path, model: str) -> Path:
+    folder = staged / ".replaced" / model
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _move(source: Path, target: Path, undo: ExitStack) -> None:
+    source.rename(target)
+    undo.callback(target.rename, source)
+
+
+def _replace_config(staged: Path, model: str, target: Path, undo: ExitStack) -> None:
+    new, current, old = staged / model / CONFIG, target / CONFIG, _aside(staged, model) / CONFIG
+    # An equal file is left alone: Triton reloads a model whose config.pbtxt was written.
+    if new.read_bytes() == current.read_bytes():
+        return
+    shutil.copy2(current, old)
+    new.replace(current)
+    undo.callback(old.replace, current)

@@ -1,0 +1,80 @@
+"""The bridge as a process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from standalone.errors import StartFailed
+from standalone.process import ChildProcess
+
+# What the bridge gives the pictures under way when it is asked to stop.
+DRAIN_SECONDS = 15
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Bridge:
+    """A bridge for one Triton; it can be started again after it has ended.
+
+    Args:
+        folder: where its log `bridge.log` goes.
+        host, port: what it listens on.
+        triton_url: host:port of its Triton's gRPC service.
+    """
+
+    def __init__(self, folder: Path, host: str, port: int, triton_url: str) -> None:
+        self.port = port
+        self.log = folder / "bridge.log"
+        self._host = host
+        self._triton_url = triton_url
+        self._process: ChildProcess | None = None
+
+    @property
+    def address(self) -> str:
+        """host:port for a client on this machine."""
+        return f"localhost:{self.port}"
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs, else how it ended; 0 where it was stopped or never started."""
+        return 0 if self._process is None else self._process.exit_status
+
+    @property
+    def pid(self) -> int:
+        """Process id of the bridge itself. Raises psutil.NoSuchProcess where it does not run."""
+        return self._running().command_pid
+
+    def start(self) -> None:
+        """Starts the process; its health service tells when it serves."""
+        self._process = ChildProcess(
+            "The bridge",
+            [
+                *(sys.executable, "-m", "bridge"),
+                *(f"--host={self._host}", f"--port={self.port}", f"--triton-url={self._triton_url}"),
+                f"--drain-grace={DRAIN_SECONDS}",
+            ],
+            self.log,
+            os.environ,
+            PROJECT,
+            grace_seconds=DRAIN_SECONDS + 5,
+        )
+
+    def stop(self) -> None:
+        """Stops it if it runs; it finishes the pictures under way within its grace time."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """Ends it at once, for one that no longer answers."""
+        if self._process is not None:
+            self._process.kill()
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The newest lines of its log."""
+        return self._running().log_tail(lines)
+
+    def _running(self) -> ChildProcess:
+        if self._process is None:
+            raise StartFailed("The bridge was not started.")
+        return self._process

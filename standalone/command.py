@@ -1,0 +1,24 @@
+"""`starweave`: the image server on one machine, and a client for it."""
+
+from __future__ import annotations
+
+import click
+
+from standalone.commands.demo import demo
+from standalone.commands.export import export
+from standalone.commands.generate import generate
+from standalone.commands.models import models
+from standalone.commands.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
+
+
+for verb in (serve, generate, models, export, demo):
+    main.add_command(verb)
+
+
+if __name__ == "__main__":
+    main(prog_name="starweave")

@@ -1,0 +1,77 @@
+"""`starweave generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import grpc
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from protos import starweave_pb2
+from standalone import picture_file
+from standalone.client import DEFAULT_ADDRESS, connect, explain, image_service
+from standalone.errors import GenerationFailed
+from standalone.size import Size
+
+
+@click.command()
+@click.argument("prompt")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("picture.png"), show_default=True)
+@click.option("--steps", type=int, help="Denoising steps.")
+@click.option("--size", type=Size(), help="Size in pixels, such as 512x512.")
+@click.option("--guidance-scale", type=float, help="How closely the prompt is followed; 1 turns guidance off.")
+@click.option("--negative-prompt", default="", help="What the picture should not show.")
+@click.option("--seed", type=int, help="The same seed and settings give the same picture.  [default: random]")
+@click.option("--sampler", default="", help="Such as ddim or euler_a.")
+@click.option("--model", default="", help="Id, name or alias; `starweave models` lists them.")
+@click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port of the image server.")
+def generate(
+    prompt: str,
+    output: Path,
+    steps: int | None,
+    size: tuple[int, int] | None,
+    guidance_scale: float | None,
+    negative_prompt: str,
+    seed: int | None,
+    sampler: str,
+    model: str,
+    address: str,
+) -> None:
+    """Make a picture of PROMPT. What is not given takes the model's default."""
+    width, height = size or (None, None)
+    settings = starweave_pb2.ImageSettings(
+        width=width,
+        height=height,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        seed=seed,
+        negative_prompt=negative_prompt,
+        sampler=sampler,
+        output_format=picture_file.output_format(output),
+    )
+    request = starweave_pb2.ImageRequest(prompt=prompt, model=model, settings=settings)
+    response = _generate(request, address)
+    picture_file.write(response, output)
+    click.echo(picture_file.describe(response, output))
+
+
+def _generate(request: starweave_pb2.ImageRequest, address: str) -> starweave_pb2.ImageResponse:
+    """Runs the request at `address` behind a progress bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with connect(address) as channel, Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        progress: starweave_pb2.ImageProgress
+        task = bar.add_task("Connecting", total=None)
+        try:
+            for progress in image_service(channel).GenerateImageStream(request):
+                if progress.stage == starweave_pb2.ImageProgress.WAITING:
+                    position = f" (place {progress.queue_position})" if progress.queue_position else ""
+                    bar.update(task, description=f"Waiting{position}")
+                elif progress.stage == starweave_pb2.ImageProgress.DENOISING:
+                    bar.update(task, description="Denoising", completed=progress.step, total=progress.steps)
+                elif progress.stage == starweave_pb2.ImageProgress.FINISHED:
+                    return progress.result
+        except grpc.RpcError as error:
+            raise explain(error, address) from error
+    raise GenerationFailed("The server ended the call without a picture: look into its log.")

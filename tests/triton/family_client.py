@@ -1,0 +1,103 @@
+"""A family's models called as any client of Triton would call them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tritonclient.grpc as triton_grpc
+
+TYPES = {
+    "SEED": np.int64,
+    "WIDTH": np.int32,
+    "HEIGHT": np.int32,
+    "STEPS": np.int32,
+    "GUIDANCE_SCALE": np.float32,
+    "GUIDANCE_INTERVAL": np.float32,
+    "VARIATION_SEED": np.int64,
+    "VARIATION_STRENGTH": np.float32,
+    "PRIORITY": np.int32,
+    "INPUT_IDS": np.int64,
+    "PROMPT_EMBEDDINGS": np.float32,
+    "NEGATIVE_PROMPT_EMBEDDINGS": np.float32,
+    "LATENTS": np.float32,
+}
+NAMES = {np.int64: "INT64", np.int32: "INT32", np.float32: "FP32"}
+
+
+def tensor(name: str, value: Any) -> triton_grpc.InferInput:
+    """An input of batch 1; texts become BYTES, everything else the type that the contract gives its name."""
+    if isinstance(value, str | bytes):
+        encoded = value.encode() if isinstance(value, str) else value
+        array: npt.NDArray[Any] = np.array([[encoded]], np.object_)
+        kind = "BYTES"
+    else:
+        array = np.atleast_1d(np.asarray(value, TYPES[name]))[None]
+        kind = NAMES[TYPES[name]]
+    made = triton_grpc.InferInput(name, list(array.shape), kind)
+    made.set_data_from_numpy(array)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A picture, UINT8 [H, W, 3], and what INFO says of it."""
+
+    image: npt.NDArray[np.uint8]
+    info: dict[str, Any]
+
+
+@dataclass(slots=True)
+class FamilyClient:
+    """Calls one family; inputs are keyword arguments by their tensor names."""
+
+    client: triton_grpc.InferenceServerClient
+    family: str = "demo"
+    timeout_seconds: float = 120.0
+
+    def load(self) -> None:
+        """Loads the ensemble with its steps, as the bridge does."""
+        if not self.client.is_model_ready(self.family):
+            self.client.load_model(self.family)
+
+    def picture(self, request_id: str = "", timeout_us: int | None = None, **inputs: Any) -> Made:
+        """One picture from the ensemble."""
+        result = self._infer(self.family, inputs, request_id, timeout_us)
+        return Made(result.as_numpy("IMAGE")[0], json.loads(result.as_numpy("INFO")[0, 0]))
+
+    def latents(self, prompt: str, negative_prompt: str = "", **inputs: Any) -> npt.NDArray[np.float32]:
+        """The final latents [4, h, w], from the family's models called one by one."""
+        ids = self._infer(f"{self.family}_tokenizer", {"PROMPT": prompt, "NEGATIVE_PROMPT": negative_prompt})
+        embeddings = [
+            self._infer(f"{self.family}_text_encoder", {"INPUT_IDS": ids.as_numpy(name)[0]}).as_numpy("EMBEDDINGS")[0]
+            for name in ("PROMPT_IDS", "NEGATIVE_PROMPT_IDS")
+        ]
+        inputs |= {"PROMPT_EMBEDDINGS": embeddings[0], "NEGATIVE_PROMPT_EMBEDDINGS": embeddings[1]}
+        latents: npt.NDArray[np.float32] = self._infer(f"{self.family}_unet", inputs).as_numpy("LATENTS")[0]
+        return latents
+
+    def control(self, **order: Any) -> dict[str, Any]:
+        """A control request to the UNet."""
+        result = self._infer(f"{self.family}_unet", {"CONTROL": json.dumps(order)}, outputs=("STATUS",))
+        status: dict[str, Any] = json.loads(result.as_numpy("STATUS")[0, 0])
+        return status
+
+    def _infer(
+        self,
+        model: str,
+        inputs: dict[str, Any],
+        request_id: str = "",
+        timeout_us: int | None = None,
+        outputs: tuple[str, ...] = (),
+    ) -> triton_grpc.InferResult:
+        return self.client.infer(
+            model,
+            [tensor(name, value) for name, value in inputs.items()],
+            request_id=request_id,
+            outputs=[triton_grpc.InferRequestedOutput(name) for name in outputs] or None,
+            timeout=timeout_us,
+            client_timeout=self.timeout_seconds,
+        )
