@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && exit; \
 	done; echo python3)
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 PROTOS := protos/starweave_pb2.py
 
 .PHONY: demo serve test lint bench proto
@@ -37,7 +37,7 @@ $(BIN)/python:
 	$(PYTHON) standalone/machine.py
 	echo "Creating .venv with $$($(PYTHON) -V)."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade pip
 
 # Serving needs no torch.
 .venv/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python

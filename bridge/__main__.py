@@ -3,18 +3,29 @@
 import asyncio
 import sys
 
+from pydantic import ValidationError
+
 from bridge.request_log import set_up_logging
 from bridge.server import BridgeServer
 from bridge.settings import Settings, read_settings
 
 
 async def _serve(settings: Settings) -> None:
-    await BridgeServer(settings).serve()
+    server = BridgeServer(settings)
+    try:
+        await server.start()
+    except RuntimeError as error:
+        sys.exit(f"The bridge cannot listen on {settings.host}:{settings.port}: {error}")
+    await server.serve()
 
 
 def main() -> None:
     """Reads the settings and serves."""
-    settings = read_settings(sys.argv[1:])
+    try:
+        settings = read_settings(sys.argv[1:])
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}." for detail in error.errors()]
+        sys.exit("The settings cannot be used. " + " ".join(problems))
     set_up_logging(settings.log_level)
     asyncio.run(_serve(settings))
 

@@ -113,9 +113,10 @@ class _Parameters:
         return tuple(values)
 
     def size_policy(self, key: str) -> SizePolicy:
-        text = self.text(key)
-        if text not in get_args(SizePolicy):
-            raise self._broken(key, '"fit" or "exact"')
+        try:
+            return SizePolicy(self.text(key))
+        except ValueError:
+            raise self._broken(key, " or ".join(SizePolicy)) from None
 
     def _broken(self, key: str, wanted: str) -> BrokenFamily:
         return BrokenFamily(

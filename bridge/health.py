@@ -42,11 +42,12 @@ class Health:
         self._late: dict[ModelProcess, int] = {}
         self._silences = 0
         self._was_live = False
-        self._told: tuple[Status, Status] | None = None
+        self._service = Status.NOT_SERVING
+        self._models = Status.UNKNOWN
 
     async def start(self) -> None:
         """Sets the services before the server is reachable."""
-        await self._tell(Status.NOT_SERVING, Status.UNKNOWN)
+        await self._tell(self._service, self._models)
 
     async def run(self) -> None:
         """Probes until it is cancelled."""
@@ -93,7 +94,7 @@ class Health:
         if not self._was_live:
             return Status.UNKNOWN
         if self._silences < _FAILURES_IN_A_ROW:
-            return Status.SERVING
+            return self._models
         for residency in self._catalog.residencies:
             residency.lose(
                 ModelUnavailable("The model server stopped while the picture was being made; try again in a minute.")
@@ -115,10 +116,9 @@ class Health:
         await self.servicer.enter_graceful_shutdown()
 
     async def _tell(self, service: Status, models: Status) -> None:
-        if self._told == (service, models):
-            return
-        self._told = (service, models)
-        logger.info("Health: service %s, models %s", service.name, models.name)
+        if (service, models) != (self._service, self._models):
+            logger.info("Health: service %s, models %s", service.name, models.name)
+        self._service, self._models = service, models
         for name in ("", IMAGE_SERVICE):
             await self.servicer.set(name, service)
         await self.servicer.set(MODELS_SERVICE, models)

@@ -1,5 +1,7 @@
 """The one place where the bridge's errors become what a client sees, and where a call gets its request id."""
 
+import asyncio
+import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,8 +12,10 @@ from bridge.in_band import as_bridge_error, failed_response, set_error_codes
 from bridge.request_log import request_id
 from protos import starweave_pb2
 
+logger = logging.getLogger(__name__)
+
+Behavior = Callable[[Any, Any], Any]
 Context = grpc.aio.ServicerContext[Any, Any]
-Behavior = Callable[[Any, Context], Awaitable[Any]]
 
 _SERVICE = "/starweave.ImageGenerationService/"
 
@@ -30,7 +34,7 @@ _IN_BAND: dict[str, Callable[[starweave_pb2.ImageResponse], Any]] = {
 }
 
 
-class ErrorInterceptor(_Interceptor):
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Maps errors of the image service; other services on the same port pass through.
 
     Handlers of streams write to their context instead of yielding: a generator that is suspended while its message
@@ -53,11 +57,13 @@ class ErrorInterceptor(_Interceptor):
                 request_deserializer=handler.request_deserializer,
                 response_serializer=handler.response_serializer,
             )
-        return grpc.unary_stream_rpc_method_handler(
-            _guarded(handler.unary_stream, method, streams=True),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                _guarded(handler.unary_stream, method, streams=True),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        return handler
 
 
 def _guarded(behavior: Behavior, method: str, streams: bool = False) -> Behavior:
@@ -66,6 +72,9 @@ def _guarded(behavior: Behavior, method: str, streams: bool = False) -> Behavior
         request_id.set(call_id)
         try:
             return await behavior(request, context)
+        except asyncio.CancelledError:
+            logger.info("CANCELLED: the client has gone away, its deadline has passed or the server stops.")
+            raise
         except Exception as failure:
             error = as_bridge_error(failure, call_id)
         if method not in _IN_BAND:

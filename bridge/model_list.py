@@ -3,6 +3,7 @@
 from bridge.families import Family
 from bridge.generation import SEEDS
 from bridge.residency import Residency
+from bridge.sizes import SizePolicy
 from protos import starweave_pb2
 
 
@@ -10,7 +11,7 @@ def model_info(family: Family, residency: Residency | None) -> starweave_pb2.Mod
     """Describes one family; `residency` is None where it is not loaded."""
     low, high = family.sizes.allowed
     sides = f"int ({low}-{high})"
-    if family.sizes.policy == "exact":
+    if family.sizes.policy is SizePolicy.EXACT:
         sides = f"int ({low}-{high}, multiple of {family.sizes.multiple})"
     return starweave_pb2.ModelResponse.ModelInfo(
         id=family.name,

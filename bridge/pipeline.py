@@ -126,7 +126,8 @@ class ImagePipeline:
             )
         )
         try:
-            await asyncio.wait({call, lost}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            waited: set[asyncio.Future[Any]] = {call, lost}
+            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if call.done():
                 return call.result()
             if lost.done():

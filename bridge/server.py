@@ -73,12 +73,14 @@ class BridgeServer:
         return port
 
     async def serve(self) -> None:
-        """Runs until SIGTERM or SIGINT, then stops. Raises what ended a part of the bridge that must not end."""
+        """Runs a started bridge until SIGTERM or SIGINT, then stops it.
+
+        Raises what ended a part of the bridge that must not end.
+        """
         signalled = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signalled.set)
-        await self.start()
         try:
             waiter = asyncio.create_task(signalled.wait())
             tasks: list[asyncio.Task[Any]] = [waiter, *self._watchers]

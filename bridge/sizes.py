@@ -2,12 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import product
-from typing import Literal
 
-SizePolicy = Literal["fit", "exact"]
 
-# What a picture may be resized to, in pixels, where the policy is "fit": enough for STARWEAVE's 128 to 1024.
+class SizePolicy(StrEnum):
+    """What happens to a size that a family cannot make."""
+
+    FIT = "fit"
+    EXACT = "exact"
+
+
+# What a picture may be resized to, in pixels, where the policy is FIT: enough for STARWEAVE's 128 to 1024.
 SMALLEST_FIT = 16
 LARGEST_FIT = 2048
 
@@ -35,14 +41,14 @@ class SizeRange:
     @property
     def allowed(self) -> tuple[int, int]:
         """The smallest and the largest side that a request may ask for."""
-        if self.policy == "exact":
+        if self.policy is SizePolicy.EXACT:
             return self.smallest, self.largest
         return min(SMALLEST_FIT, self.smallest), max(LARGEST_FIT, self.largest)
 
     def problem(self, name: str, side: int) -> str | None:
         """Says in a sentence why a request may not ask for this side, or None where it may."""
         low, high = self.allowed
-        if self.policy == "exact":
+        if self.policy is SizePolicy.EXACT:
             if low <= side <= high and side % self.multiple == 0:
                 return None
             return f"{name} is {side}; it must be a multiple of {self.multiple} from {low} to {high}."

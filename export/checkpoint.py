@@ -46,8 +46,9 @@ class Checkpoint:
     source: str
     tokenizer: CLIPTokenizerFast
     text_encoder: CLIPTextModel
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
+    # An UNet2DConditionModel and an AutoencoderKL; diffusers' classes have no types for what they do.
+    unet: Any
+    vae: Any
     scheduler_config: Mapping[str, object]
     sampling: Sampling
 
@@ -58,10 +59,11 @@ class Checkpoint:
         Raises NotACheckpoint, MissingComponent or UnsupportedCheckpoint.
         """
         _check_index(_read_index(name), name)
+        _check_extras(name)
         # A progress bar per component says nothing beside the export's own report.
         diffusers_logging.disable_progress_bar()
         try:
-            pipeline = StableDiffusionPipeline.from_pretrained(
+            pipeline: Any = StableDiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
                 name,
                 torch_dtype=torch.float32,
                 safety_checker=None,
@@ -127,16 +129,6 @@ class Checkpoint:
         return int(height * self.vae_scale_factor), int(width * self.vae_scale_factor)
 
     def _check_configs(self) -> None:
-        for component, config, keys in (
-            ("UNet", self.unet.config, _UNET_EXTRAS),
-            ("VAE", self.vae.config, _VAE_EXTRAS),
-        ):
-            for key in keys:
-                if config.get(key) is not None:
-                    raise UnsupportedCheckpoint(
-                        f"The checkpoint's {component} sets {key} to {config[key]!r}, which the server does not "
-                        "implement; export a checkpoint without it."
-                    )
         for key in ("in_channels", "out_channels"):
             if self.unet.config[key] != self.latent_channels:
                 raise UnsupportedCheckpoint(
@@ -192,6 +184,23 @@ def _check_index(index: Mapping[str, Any], name: str) -> None:
             )
         if Path(name).is_dir() and not (Path(name) / component).is_dir():
             raise MissingComponent(f"The checkpoint {name!r} lacks the folder {component!r}; it is incomplete.")
+
+
+def _check_extras(name: str) -> None:
+    """Looks into the configs before the weights are loaded, or fetched: gigabytes that would not be used."""
+    for folder, kind, keys in (("unet", UNet2DConditionModel, _UNET_EXTRAS), ("vae", AutoencoderKL, _VAE_EXTRAS)):
+        try:
+            config = kind.load_config(name, subfolder=folder)
+        except (OSError, ValueError) as error:
+            raise MissingComponent(
+                f"The checkpoint {name!r} has no config for its {folder}: {_first_line(error)}"
+            ) from error
+        for key in keys:
+            if config.get(key) is not None:
+                raise UnsupportedCheckpoint(
+                    f"The checkpoint's {folder} sets {key} to {config[key]!r}, which the server does not implement; "
+                    "export a checkpoint without it."
+                )
 
 
 def _named_keys(scheduler: Any) -> dict[str, object]:

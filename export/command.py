@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from export.errors import ExportError
+from export.family import export_family
 from export.options import (
     DEFAULT_GUIDANCE_SCALE,
     DEFAULT_STEPS,
@@ -75,9 +76,6 @@ def export(
         default_guidance_scale=default_guidance_scale,
         size_policy=SizePolicy(size_policy),
     )
-    # torch and diffusers take seconds to import; a wrong option is told at once.
-    from export.family import export_family
-
     try:
         export_family(options, click.echo)
     except ExportError as error:

@@ -22,10 +22,10 @@ class UnsupportedCheckpoint(ExportError):
 
 
 class IncompatibleFamily(ExportError):
-    """The repository holds models of these names whose tensors differ from the checkpoint's."""
+    """The repository holds something else under these names, or models whose tensors differ from the checkpoint's."""
 
 
-class RepositoryBusy(ExportError):
+class RepositoryUnavailable(ExportError):
     """The repository can't be written to: another export is at work, or the file system refuses."""
 
 

@@ -67,14 +67,12 @@ def export_family(options: ExportOptions, report: Callable[[str], None]) -> Expo
         versioned = [config.name for config in parts.values()]
         repository.install(staged, versioned, [shared.name, ensemble.name], active)
     report(f"Version {version} of {options.name} is in {options.repository} and active.")
-    return ExportReport(
-        options.name, version, options.repository, (*versioned, ensemble.name), tuple(comparisons)
-    )
+    return ExportReport(options.name, version, options.repository, (*versioned, ensemble.name), tuple(comparisons))
 
 
 def _stage(config: ModelConfig, version: int, staged: Path) -> Path:
     """Writes the model's configuration and returns its empty version folder."""
-    folder = staged / config.name / str(version)
+    folder: Path = staged / config.name / str(version)
     folder.mkdir(parents=True)
     (folder.parent / CONFIG).write_text(to_text(config), encoding="utf-8")
     return folder
@@ -96,7 +94,8 @@ def _write_part(
         document = json.dumps(checkpoint.scheduler_config, indent=2, sort_keys=True)
         (folder / "scheduler_config.json").write_text(f"{document}\n", encoding="utf-8")
     native = Sample(2, parameters.native_width, parameters.native_height, windows=1)
-    comparisons = compare(part, graph, path, (native, replace(small, batch=3)))
-    for comparison in comparisons:
+    comparisons = []
+    for comparison in compare(part, graph, path, (native, replace(small, batch=3))):
         report(f"Compared {comparison}.")
+        comparisons.append(comparison)
     return comparisons

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
@@ -47,11 +47,12 @@ class _TextEncoder(nn.Module):
         # Every window is a sequence of its own, so its positions start at 0.
         windows = input_ids.reshape(-1, self.window)
         hidden = self.encoder(input_ids=windows).last_hidden_state
-        return hidden.reshape(input_ids.shape[0], -1, hidden.shape[-1])
+        embeddings: Tensor = hidden.reshape(input_ids.shape[0], -1, hidden.shape[-1])
+        return embeddings
 
 
 class _UNet(nn.Module):
-    def __init__(self, unet: UNet2DConditionModel) -> None:
+    def __init__(self, unet: Any) -> None:
         super().__init__()
         self.unet = unet
 
@@ -61,7 +62,7 @@ class _UNet(nn.Module):
 
 
 class _VaeDecoder(nn.Module):
-    def __init__(self, vae: AutoencoderKL) -> None:
+    def __init__(self, vae: Any) -> None:
         super().__init__()
         self.vae = vae
 
@@ -70,11 +71,12 @@ class _VaeDecoder(nn.Module):
         pixels = self.vae.decode(latents / config.scaling_factor + (config.shift_factor or 0.0), return_dict=False)[0]
         # As diffusers' VaeImageProcessor: denormalize, pt_to_numpy, numpy_to_pil; both round half to even.
         unit = (pixels * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
-        return (unit * 255).round().to(torch.uint8)
+        image: Tensor = (unit * 255).round().to(torch.uint8)
+        return image
 
 
 class _VaeEncoder(nn.Module):
-    def __init__(self, vae: AutoencoderKL) -> None:
+    def __init__(self, vae: Any) -> None:
         super().__init__()
         self.vae = vae
 

@@ -71,8 +71,5 @@ class ExportOptions:
             raise InvalidOption(f"The default steps are {self.default_steps}; they must be 1 to {MAX_STEPS}.")
         if not 0 <= self.default_guidance_scale <= MAX_GUIDANCE_SCALE:
             raise InvalidOption(
-                f"The default guidance scale is {self.default_guidance_scale}; "
-                f"it must be 0 to {MAX_GUIDANCE_SCALE:g}."
+                f"The default guidance scale is {self.default_guidance_scale}; it must be 0 to {MAX_GUIDANCE_SCALE:g}."
             )
-
-

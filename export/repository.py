@@ -10,9 +10,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.protobuf.text_format import ParseError
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from export.errors import IncompatibleFamily, RepositoryBusy
+from export.errors import IncompatibleFamily, RepositoryUnavailable
 from export.model_configs import from_text
 
 CONFIG = "config.pbtxt"
@@ -26,21 +27,27 @@ class Repository:
 
     def config(self, model: str) -> ModelConfig | None:
         """The model's configuration, or None where there is no such model."""
+        file = self.path / model / CONFIG
         try:
-            return from_text((self.path / model / CONFIG).read_text(encoding="utf-8"))
+            return from_text(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except (ParseError, UnicodeDecodeError) as error:
+            raise IncompatibleFamily(
+                f"{str(file)!r} is no model configuration ({error}); mend it or take another name."
+            ) from error
 
     def active_version(self, family: str) -> int | None:
         """The version that the family's ensemble is pinned to, or None where there is no such family."""
         config = self.config(family)
         if config is None:
             return None
-        if config.parameters["family"].string_value != family:
+        parameters = {key: value.string_value for key, value in config.parameters.items()}
+        if parameters.get("family") != family or not parameters.get("version", "").isdecimal():
             raise IncompatibleFamily(
                 f"The repository {str(self.path)!r} holds a model {family!r} that is no family; take another name."
             )
-        return int(config.parameters["version"].string_value)
+        return int(parameters["version"])
 
     def next_version(self, models: Sequence[str]) -> int:
         """One more than any version that is there: numbers are not used twice."""
@@ -51,29 +58,26 @@ class Repository:
         """An empty folder beside the repository, so on its file system; removed at the end.
 
         Never inside: Triton takes every folder there for a model. One export at a time has it, and what a killed one
-        left in it is removed. Raises RepositoryBusy where another export holds it or it can't be made.
+        left in it is removed. Raises RepositoryUnavailable where another export has it, and for every OSError inside.
         """
         folder = self.path.absolute().parent / f".{self.path.name}.export"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise RepositoryBusy(f"Can't write beside the repository {str(self.path)!r}: {error}.") from error
-        try:
+        with ExitStack() as end:
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RepositoryBusy(
-                    f"Another export into {str(self.path)!r} is at work; wait until it has ended."
-                ) from None
-            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                end.callback(os.close, descriptor)
+                # Held by the process, so a killed export holds nothing.
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                end.callback(shutil.rmtree, folder)
                 for left in folder.iterdir():
                     shutil.rmtree(left)
                 yield folder
-            finally:
-                shutil.rmtree(folder)
-        finally:
-            os.close(held)
+            except BlockingIOError:
+                raise RepositoryUnavailable(
+                    f"Another export into {str(self.path)!r} is at work; wait until it has ended."
+                ) from None
+            except OSError as error:
+                raise RepositoryUnavailable(f"The repository {str(self.path)!r} can't be written: {error}.") from error
 
     def check_compatible(self, config: ModelConfig) -> None:
         """Raises IncompatibleFamily where a model of this name has other tensors: all versions share one config."""

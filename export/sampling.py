@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,12 +32,12 @@ class Sampling:
     @classmethod
     def of(cls, config: Mapping[str, object]) -> Sampling:
         """Reads a parsed `scheduler_config.json`; raises UnsupportedCheckpoint naming the key that is in the way."""
+        default = _own_sampler(config)
         try:
             parsed = SchedulerConfig.from_json(config)
-            default = _own_sampler(config)
-            build(parsed, default, 1)
+            _try(parsed, default)
         except UnsupportedConfig as error:
-            raise UnsupportedCheckpoint(f"The checkpoint's scheduler can't be served: {error}.") from None
+            raise UnsupportedCheckpoint(f"The checkpoint can't be served; {str(error).removesuffix('.')}.") from error
         return cls(default, tuple(name for name in SAMPLERS if _works(parsed, name)))
 
 
@@ -51,10 +52,13 @@ def _own_sampler(config: Mapping[str, object]) -> str:
 
 def _works(config: SchedulerConfig, name: str) -> bool:
     try:
-        build(config, name, 1)
+        _try(config, name)
     except UnsupportedConfig:
         return False
-    except InvalidRequest:
-        # The sampler needs more steps than one; that is a matter of requests.
-        return True
     return True
+
+
+def _try(config: SchedulerConfig, name: str) -> None:
+    """Raises UnsupportedConfig where the sampler can't work with this config, whatever the number of steps."""
+    with contextlib.suppress(InvalidRequest):
+        build(config, name, 1)

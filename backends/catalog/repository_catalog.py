@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,13 @@ def _read_configs(repository: Path, problems: list[str]) -> Iterator[tuple[str, 
             problems.append(f"{folder.name}/{CONFIG_FILE} cannot be read: {error}.")
         else:
             yield folder.name, config
+
+
+@lru_cache(maxsize=1024)
+def _parse(path: Path, size: int, mtime_ns: int) -> Any:
+    """Parses a configuration; cached, since the catalog is asked every few seconds and parsing is its main cost."""
+    # A field that a newer Triton has added says nothing about families; Triton itself judges it at load.
+    return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig(), allow_unknown_field=True)
 
 
 def _read_family(repository: Path, name: str, configs: dict[str, Any], problems: list[str]) -> Family | None:

@@ -41,7 +41,11 @@ class TritonPythonModel:
         session = UNetSession(
             folder / "model.onnx", engine_parameters.providers, engine_parameters.intra_op_thread_count
         )
-        self._engine = Engine(session, tables_of(scheduler_config), engine_parameters)
+        table_of = tables_of(scheduler_config)
+        for sampler in self._family.samplers:
+            # A scheduler config that a listed sampler cannot follow fails the load, not somebody's picture.
+            table_of(sampler, self._family.default_steps)
+        self._engine = Engine(session, table_of, engine_parameters)
         self._responder = Responder(self._engine)
         self._engine.start()
         self._responder.start()

@@ -85,10 +85,14 @@ class Responder:
     def _send(self, reply: PendingReply, answer: Answer) -> None:
         self._take_arrivals()
         self._pending.discard(reply)
-        if isinstance(answer, EngineError):
-            reply.sender.send(_failure(answer), flags=_FINAL)
-        else:
-            reply.sender.send(pb_utils.InferenceResponse(reply.tensors(answer)), flags=_FINAL)
+        response = (
+            _failure(answer) if isinstance(answer, EngineError) else pb_utils.InferenceResponse(reply.tensors(answer))
+        )
+        try:
+            reply.sender.send(response, flags=_FINAL)
+        except Exception as error:
+            # Everyone else's answers are sent by this thread too.
+            pb_utils.Logger.log_error(f"the answer to {reply.request_id} could not be sent: {error}")
 
     def _take_arrivals(self) -> None:
         # In this order an answer always finds its request registered: `expect` comes before `answer`.

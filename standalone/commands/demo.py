@@ -15,7 +15,7 @@ from standalone.stack import Stack, StackSettings
 from standalone.status import Status
 from standalone.stop_signals import StopSignals
 
-DEFAULT_PROMPT = "a crescent moon over the mountains"
+DEFAULT_PROMPT = "a yellow moon above a white star on a blue background"
 # As long as STARWEAVE's own client waits.
 TIMEOUT_SECONDS = 60.0
 

@@ -18,8 +18,9 @@ def export(arguments: tuple[str, ...]) -> None:
     try:
         # Imported when asked for: it needs torch and diffusers, which serving does not.
         from export.command import export as export_checkpoint
+
+        export_checkpoint.main(list(arguments), prog_name="starweave export")
     except ModuleNotFoundError as error:
         raise ExportUnavailable(
             f"Exporting needs packages that are not installed ({error.name}): run `pip install -e .[serve,export]`."
         ) from error
-    export_checkpoint.main(list(arguments), prog_name="starweave export")

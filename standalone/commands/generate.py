@@ -60,7 +60,9 @@ def generate(
 def _generate(request: starweave_pb2.ImageRequest, address: str) -> starweave_pb2.ImageResponse:
     """Runs the request at `address` behind a progress bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with connect(address) as channel, Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with connect(address) as channel, bar:
         progress: starweave_pb2.ImageProgress
         task = bar.add_task("Connecting", total=None)
         try:

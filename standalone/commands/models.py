@@ -10,6 +10,18 @@ from rich.table import Table
 from protos import starweave_pb2
 from standalone.client import DEFAULT_ADDRESS, connect, explain, image_service
 
+# What of a model's parameters a person chooses by, and how it is called in the table.
+SETTINGS = {
+    "status": "status",
+    "version": "version",
+    "default_size": "size",
+    "supported_sizes": "sizes",
+    "default_steps": "steps",
+    "default_guidance_scale": "guidance scale",
+    "sampler": "samplers",
+    "aliases": "aliases",
+}
+
 
 @click.command()
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port of the image server.")
@@ -20,8 +32,10 @@ def models(address: str) -> None:
             listed = image_service(channel).GetImageModels(starweave_pb2.ModelRequest(), timeout=30).models
         except grpc.RpcError as error:
             raise explain(error, address) from error
-    table = Table("Id", "Name", "Makes", "Parameters", "Description")
+    table = Table("Model", "Makes", "Settings", show_lines=True)
     for model in listed:
-        parameters = "\n".join(f"{key}: {value}" for key, value in sorted(model.parameters.items()))
-        table.add_row(model.id, model.name, "\n".join(model.capabilities), parameters, model.description)
+        settings = "\n".join(
+            f"{label}: {model.parameters[key]}" for key, label in SETTINGS.items() if key in model.parameters
+        )
+        table.add_row(f"{model.id}\n{model.description}", "\n".join(model.capabilities), settings)
     Console().print(table)

@@ -66,14 +66,16 @@ SD21 = {
     "steps_offset": 1,
     "trained_betas": None,
 }
-# As in models trained to zero terminal signal-to-noise ratio, and in SDXL Turbo's spacing.
+# As in models trained to zero terminal signal-to-noise ratio.
 ZERO_SNR = SD21 | {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "set_alpha_to_one": True}
-# Values that no known checkpoint combines, to reach the remaining branches.
+# Values that no known checkpoint combines, to reach the remaining branches. They end their last steps in three ways.
+ZERO_SNR |= {"final_sigmas_type": "sigma_min", "lower_order_final": False}
 UNUSUAL = {
     "beta_end": 0.02,
     "beta_schedule": "linear",
     "beta_start": 0.0001,
     "clip_sample": False,
+    "euler_at_final": True,
     "final_sigmas_type": "sigma_min",
     "lower_order_final": False,
     "num_train_timesteps": 800,
@@ -82,7 +84,7 @@ UNUSUAL = {
     "timestep_scaling": 1.0,
     "timestep_spacing": "linspace",
 }
-COSINE = UNUSUAL | {"beta_schedule": "squaredcos_cap_v2", "lower_order_final": True, "euler_at_final": True}
+COSINE = UNUSUAL | {"beta_schedule": "squaredcos_cap_v2", "euler_at_final": False, "lower_order_final": True}
 CONFIGS = {"demo": DEMO, "sd21": SD21, "zero_snr": ZERO_SNR, "unusual": UNUSUAL, "cosine": COSINE}
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
 STEPS = (1, 2, 4, 7, 20, 50)

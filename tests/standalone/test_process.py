@@ -73,6 +73,7 @@ def test_nothing_outlives_a_killed_tether(tmp_path: Path) -> None:
     command = child.command_pid
     os.kill(psutil.Process(command).ppid(), signal.SIGKILL)
     _wait_for(lambda: not _runs(command))
+    assert child.exit_status == -signal.SIGKILL
 
 
 def _start(command: list[str], folder: Path) -> ChildProcess:

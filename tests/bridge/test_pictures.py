@@ -1,0 +1,58 @@
+"""Pictures are encoded at the wanted size, and a PNG tells how it was made."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bridge.generation import Generation, validate
+from bridge.pictures import encode
+from protos import starweave_pb2
+from tests.bridge.families import family
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (96, 128, 3), np.uint8)
+
+
+def generation(prompt: str = "a fox", **settings: object) -> Generation:
+    request = starweave_pb2.ImageRequest(prompt=prompt, settings=starweave_pb2.ImageSettings(**settings))
+    return validate(request, family())
+
+
+def test_a_png_holds_the_very_pixels() -> None:
+    picture = Image.open(io.BytesIO(encode(PIXELS, generation())))
+    assert picture.format == "PNG"
+    assert np.array_equal(np.asarray(picture), PIXELS)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+def test_lossy_formats_keep_a_smooth_picture(name: str) -> None:
+    ramp = np.linspace(0, 255, 128).astype(np.uint8)
+    smooth = np.broadcast_to(ramp[None, :, None], (96, 128, 3)).copy()
+    picture = Image.open(io.BytesIO(encode(smooth, generation(output_format=name))))
+    assert picture.format == name.upper()
+    error = np.abs(np.asarray(picture).astype(int) - smooth)
+    assert error.shape == smooth.shape
+    assert error.mean() < 2
+
+
+def test_a_picture_of_another_size_is_resized_with_lanczos() -> None:
+    picture = Image.open(io.BytesIO(encode(PIXELS, generation(width=200, height=300))))
+    expected = Image.fromarray(PIXELS).resize((200, 300), Image.Resampling.LANCZOS)
+    assert np.array_equal(np.asarray(picture), np.asarray(expected))
+
+
+def test_the_parameters_chunk_reads_as_in_the_web_ui() -> None:
+    made = generation(
+        "a fox\nin snow", negative_prompt="wolf", seed=7, steps=5, guidance_scale=7.5, width=64, height=64
+    )
+    picture = Image.open(io.BytesIO(encode(PIXELS, made.varied(2, 0.25))))
+    assert picture.text["parameters"] == (
+        "a fox\nin snow\nNegative prompt: wolf\nSteps: 5, Sampler: ddim, CFG scale: 7.5, Seed: 7, Size: 64x64, "
+        "Model: fox, Version: 3, Variation seed: 9, Variation seed strength: 0.25"
+    )
+
+
+def test_the_parameters_chunk_holds_any_language() -> None:
+    picture = Image.open(io.BytesIO(encode(PIXELS, generation("狐 🦊"))))
+    assert picture.text["parameters"].startswith("狐 🦊\nSteps: 20, ")

@@ -1,0 +1,134 @@
+"""`config.pbtxt` of every model: parsed back, and as fronts and backends expect it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
+
+from export.family import ExportReport
+from export.model_configs import PARTS, from_text, to_text
+
+MODELS = [*(f"demo_{part}" for part in PARTS), "demo", "catalog"]
+
+
+def read(repository: Path, model: str) -> ModelConfig:
+    return from_text((repository / model / "config.pbtxt").read_text())
+
+
+def tensors(declared: object) -> dict[str, tuple[str, list[int], bool]]:
+    return {
+        tensor.name: (
+            DataType.Name(tensor.data_type).removeprefix("TYPE_"),
+            list(tensor.dims),
+            getattr(tensor, "optional", False),
+        )
+        for tensor in declared  # type: ignore[attr-defined]
+    }
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_it_parses_back_to_the_same_text(exported: ExportReport, model: str) -> None:
+    text = (exported.repository / model / "config.pbtxt").read_text()
+    assert to_text(from_text(text)) == text
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_is_batched_keeps_all_versions_and_has_one_instance(exported: ExportReport, model: str) -> None:
+    config = read(exported.repository, model)
+    assert config.name == model
+    assert config.max_batch_size == 16
+    assert config.version_policy.WhichOneof("policy_choice") == "all"
+    if model == "demo":
+        assert config.platform == "ensemble"
+    else:
+        assert [(group.count, group.kind) for group in config.instance_group] == [(1, ModelInstanceGroup.KIND_CPU)]
+    queued = {"demo_text_encoder", "demo_vae_decoder", "demo_vae_encoder"}
+    assert config.HasField("dynamic_batching") == (model in queued)
+
+
+def test_the_ensemble_takes_what_a_person_may_set(exported: ExportReport) -> None:
+    config = read(exported.repository, "demo")
+    assert tensors(config.input) == {
+        "PROMPT": ("STRING", [1], False),
+        "NEGATIVE_PROMPT": ("STRING", [1], True),
+        "SEED": ("INT64", [1], False),
+        "WIDTH": ("INT32", [1], True),
+        "HEIGHT": ("INT32", [1], True),
+        "STEPS": ("INT32", [1], True),
+        "GUIDANCE_SCALE": ("FP32", [1], True),
+        "GUIDANCE_INTERVAL": ("FP32", [2], True),
+        "SAMPLER": ("STRING", [1], True),
+        "VARIATION_SEED": ("INT64", [1], True),
+        "VARIATION_STRENGTH": ("FP32", [1], True),
+        "PRIORITY": ("INT32", [1], True),
+    }
+    assert tensors(config.output) == {"IMAGE": ("UINT8", [-1, -1, 3], False), "INFO": ("STRING", [1], False)}
+
+
+def test_the_unet_takes_a_control_request_that_has_nothing_else(exported: ExportReport) -> None:
+    unet = tensors(read(exported.repository, "demo_unet").input)
+    settings = tensors(read(exported.repository, "demo").input)
+    for prompt in ("PROMPT", "NEGATIVE_PROMPT"):
+        del settings[prompt]
+        assert unet.pop(f"{prompt}_EMBEDDINGS") == ("FP32", [-1, 128], True)
+    assert unet.pop("CONTROL") == ("STRING", [1], True)
+    assert unet == {name: (kind, dims, True) for name, (kind, dims, _) in settings.items()}
+
+
+def test_each_step_fits_the_model_that_it_names(exported: ExportReport) -> None:
+    ensemble = read(exported.repository, "demo")
+    known = {name: kind for name, (kind, _, _) in tensors(ensemble.input).items()}
+    for step in ensemble.ensemble_scheduling.step:
+        assert step.model_version == 1
+        model = read(exported.repository, step.model_name)
+        inputs, outputs = tensors(model.input), tensors(model.output)
+        for name, source in step.input_map.items():
+            assert inputs[name][0] == known[source], (step.model_name, name)
+        required = {name for name, (_, _, optional) in inputs.items() if not optional}
+        assert required <= set(step.input_map)
+        known |= {target: outputs[name][0] for name, target in step.output_map.items()}
+    for name, (kind, _, _) in tensors(ensemble.output).items():
+        assert known[name] == kind
+
+
+def test_the_family_describes_itself(exported: ExportReport) -> None:
+    ensemble = read(exported.repository, "demo")
+    parameters = {key: value.string_value for key, value in ensemble.parameters.items()}
+    lists = {key: json.loads(parameters.pop(key)) for key in ("aliases", "samplers", "capabilities")}
+    assert lists["aliases"] == ["starweave/demo"]
+    assert lists["capabilities"] == ["text-to-image"]
+    assert parameters.pop("default_sampler") == "ddim"
+    assert "ddim" in lists["samplers"]
+    assert parameters.pop("description")
+    assert parameters == {
+        "family": "demo",
+        "version": "1",
+        "display_name": "Demo",
+        "source": "export/demo/checkpoint",
+        "native_width": "128",
+        "native_height": "128",
+        "min_size": "64",
+        "max_size": "256",
+        "size_multiple": "32",
+        "size_policy": "fit",
+        "default_steps": "20",
+        "max_steps": "100",
+        "default_guidance_scale": "5",
+        "max_guidance_scale": "30",
+        "max_prompt_characters": "1000",
+    }
+
+
+def test_the_engine_reads_the_same_limits_as_a_front(exported: ExportReport) -> None:
+    from diffusion_engine.parameters import EngineParameters
+    from diffusion_engine.picture import Family
+
+    ensemble, unet = (
+        {key: value.string_value for key, value in read(exported.repository, model).parameters.items()}
+        for model in ("demo", "demo_unet")
+    )
+    assert Family.from_parameters(unet) == Family.from_parameters(ensemble)
+    assert EngineParameters.from_parameters(unet).vae_scale_factor == 8

@@ -1,0 +1,142 @@
+"""What can't be exported is refused in a sentence, and the repository stays as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export.errors import (
+    ExportError,
+    InvalidOption,
+    MissingComponent,
+    NotACheckpoint,
+    UnsupportedCheckpoint,
+)
+from export.family import export_family
+from export.options import ExportOptions
+
+Spoil = Callable[[Path], object]
+
+
+def edit(file: str, **changes: object) -> Spoil:
+    def spoil(checkpoint: Path) -> None:
+        path = checkpoint / file
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return spoil
+
+
+def snapshot(folder: Path) -> dict[Path, tuple[int, bytes | None]]:
+    return {
+        path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with an unrelated model and a leftover of a family."""
+    folder = tmp_path / "served" / "model_repository"
+    for path in ("other/1/weights", "other/config.pbtxt", "demo_unet/1/model.onnx"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(f'name: "{path}"')
+    return folder
+
+
+def refuse(options: ExportOptions, error: type[ExportError], words: str) -> None:
+    before = snapshot(options.repository.parent)
+    with pytest.raises(error, match=words) as caught:
+        export_family(options, lambda sentence: None)
+    assert "\n" not in str(caught.value)
+    assert snapshot(options.repository.parent) == before
+
+
+SPOILED: list[tuple[str, Spoil, type[ExportError], str]] = [
+    ("no index", lambda folder: (folder / "model_index.json").unlink(), NotACheckpoint, "model_index.json"),
+    (
+        "SDXL",
+        edit("model_index.json", _class_name="StableDiffusionXLPipeline"),
+        UnsupportedCheckpoint,
+        "StableDiffusionXLPipeline",
+    ),
+    (
+        "LCM",
+        edit("model_index.json", _class_name="LatentConsistencyModelPipeline"),
+        UnsupportedCheckpoint,
+        "LatentConsistencyModelPipeline",
+    ),
+    (
+        "other text encoder",
+        edit("model_index.json", text_encoder=["transformers", "T5EncoderModel"]),
+        UnsupportedCheckpoint,
+        "T5EncoderModel",
+    ),
+    ("unlisted VAE", edit("model_index.json", vae=[None, None]), MissingComponent, "no vae"),
+    ("no scheduler folder", lambda folder: _remove(folder / "scheduler"), MissingComponent, "scheduler"),
+    (
+        "no UNet weights",
+        lambda folder: (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink(),
+        MissingComponent,
+        "can't be loaded",
+    ),
+    (
+        "no VAE config",
+        lambda folder: (folder / "vae" / "config.json").unlink(),
+        MissingComponent,
+        "vae",
+    ),
+    (
+        "guidance embedding",
+        edit("unet/config.json", time_cond_proj_dim=64),
+        UnsupportedCheckpoint,
+        "time_cond_proj_dim",
+    ),
+    ("added embedding", edit("unet/config.json", addition_embed_type="text_time"), UnsupportedCheckpoint, "text_time"),
+    ("latent mean", edit("vae/config.json", latents_mean=[0.0] * 4), UnsupportedCheckpoint, "latents_mean"),
+    (
+        "scheduler key",
+        edit("scheduler/scheduler_config.json", thresholding=True),
+        UnsupportedCheckpoint,
+        "thresholding",
+    ),
+]
+
+
+def _remove(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
+@pytest.mark.parametrize(("spoil", "error", "words"), [case[1:] for case in SPOILED], ids=[case[0] for case in SPOILED])
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    checkpoint: Path, repository: Path, spoil: Spoil, error: type[ExportError], words: str
+) -> None:
+    spoil(checkpoint)
+    refuse(ExportOptions(str(checkpoint), "demo", repository), error, words)
+
+
+def test_a_single_file_is_refused(checkpoint: Path, repository: Path) -> None:
+    file = checkpoint / "unet" / "diffusion_pytorch_model.safetensors"
+    refuse(ExportOptions(str(file), "demo", repository), NotACheckpoint, "from_single_file")
+
+
+@pytest.mark.parametrize("name", ["", "Demo", "1demo", "de-mo", "../demo", "catalog", "demo_unet", "d" * 64])
+def test_a_name_that_models_could_not_have_is_refused(repository: Path, name: str) -> None:
+    refuse(ExportOptions("anything", name, repository), InvalidOption, "name")
+
+
+@pytest.mark.parametrize("change", [{"default_steps": 0}, {"default_steps": 101}, {"default_guidance_scale": 31.0}])
+def test_a_default_out_of_range_is_refused(repository: Path, change: dict[str, Any]) -> None:
+    refuse(ExportOptions("anything", "demo", repository, **change), InvalidOption, "default")
+
+
+def test_a_graph_that_differs_from_the_checkpoint_is_refused(
+    checkpoint: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.verification._RELATIVE_TOLERANCE", 0.0)
+    refuse(ExportOptions(str(checkpoint), "fresh", repository), ExportError, "differs from the checkpoint")

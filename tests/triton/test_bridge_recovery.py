@@ -1,0 +1,137 @@
+"""What the bridge does when Triton's models change, die or go away; on a Triton of its own, which is killed here."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from protos import starweave_pb2
+from standalone.stack import StackSettings
+from standalone.triton import Triton, TritonPorts
+from tests.triton.bridge_in_process import RunningBridge, running
+
+START_SECONDS = 120.0
+Progress = starweave_pb2.ImageProgress
+
+
+def request(steps: int = 4, side: int = 64) -> Any:
+    settings = starweave_pb2.ImageSettings(width=side, height=side, steps=steps)
+    return starweave_pb2.ImageRequest(prompt="a green square", settings=settings)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recovery") / "model_repository"
+    shutil.copytree(StackSettings().repository, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own_triton(repository: Path) -> Iterator[Triton]:
+    server = Triton(repository, repository.parent, TritonPorts.free(18000, 18001, 18002))
+    try:
+        server.start()
+        server.wait_until_ready(START_SECONDS, time.sleep)
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+async def bridge(own_triton: Triton) -> AsyncIterator[RunningBridge]:
+    async with running(own_triton.grpc_url, catalog_interval=0.5, probe_interval=1) as bridge:
+        yield bridge
+
+
+def stub_of(triton: Triton, model: str) -> psutil.Process:
+    """The process in which Triton runs a Python model."""
+    (process,) = [
+        child
+        for child in psutil.Process(triton.pid).children(recursive=True)
+        if "triton_python_backend_stub" in child.name() + child.cmdline()[0] and f"/{model}/" in child.cmdline()[1]
+    ]
+    return process
+
+
+async def start_again(triton: Triton) -> None:
+    """What a supervisor does when it is told NOT_SERVING; killing it first ends requests that never would."""
+    await asyncio.to_thread(triton.kill)
+    await asyncio.to_thread(triton.start)
+    await asyncio.to_thread(triton.wait_until_ready, START_SECONDS, time.sleep)
+
+
+async def version_in_use(bridge: RunningBridge) -> str:
+    response = await bridge.images.GenerateImage(request())
+    assert response.error == ""
+    return str(response.metadata.debug_info["version"])
+
+
+async def test_a_new_version_is_taken_over_without_losing_a_request(bridge: RunningBridge, repository: Path) -> None:
+    staged = repository.parent / "staged"
+    for model in sorted(repository.glob("demo_*")):
+        shutil.copytree(model / "1", staged)
+        staged.rename(model / "2")
+    config = (repository / "demo" / "config.pbtxt").read_text()
+    config = re.sub(r"model_version: \d+", "model_version: 2", config)
+    config = re.sub(r'(key: "version"\s+value {\s+string_value: )"1"', r'\1"2"', config)
+    staged.write_text(config)
+    staged.rename(repository / "demo" / "config.pbtxt")
+
+    assert await version_in_use(bridge) == "1"
+    while await version_in_use(bridge) != "2":
+        pass
+    (model,) = (await bridge.images.GetImageModels(starweave_pb2.ModelRequest())).models
+    assert model.parameters["version"] == "2"
+    # One version is enough for what follows, and removing the other loses nothing either.
+    for model_folder in sorted(repository.glob("demo_*")):
+        shutil.rmtree(model_folder / "1")
+    for _ in range(5):
+        assert await version_in_use(bridge) == "2"
+        await asyncio.sleep(0.5)
+    assert await bridge.health("starweave.models") == "SERVING"
+
+
+@pytest.mark.parametrize("model", ["demo_unet", "demo_vae_decoder"])
+async def test_a_dead_model_fails_its_requests_and_comes_back(
+    own_triton: Triton, bridge: RunningBridge, model: str
+) -> None:
+    call = bridge.images.GenerateImageStream(request(steps=100, side=256))
+    while (await call.read()).stage != Progress.DENOISING:
+        pass
+    stub_of(own_triton, model).kill()
+    while (message := await call.read()).stage != Progress.FINISHED:
+        pass
+    assert "The model demo failed while the picture was being made" in message.result.error
+    assert ("starweave-error-code", "UNAVAILABLE") in tuple(await call.trailing_metadata())
+    await bridge.until("starweave.models", "NOT_SERVING")
+    assert await bridge.health("") == "NOT_SERVING"
+    refused = await bridge.images.GenerateImage(request())
+    assert "No model is ready" in refused.error
+
+    await start_again(own_triton)
+    await bridge.until("starweave.models", "SERVING")
+    assert await bridge.health("") == "SERVING"
+    assert (await bridge.images.GenerateImage(request())).error == ""
+
+
+async def test_a_triton_that_is_gone_is_told_and_found_again(own_triton: Triton, bridge: RunningBridge) -> None:
+    call = bridge.images.GenerateImageStream(request(steps=100, side=256))
+    while (await call.read()).stage != Progress.DENOISING:
+        pass
+    await asyncio.to_thread(own_triton.kill)
+    while (message := await call.read()).stage != Progress.FINISHED:
+        pass
+    assert message.result.error
+    assert ("starweave-error-code", "UNAVAILABLE") in tuple(await call.trailing_metadata())
+    await bridge.until("starweave.models", "NOT_SERVING")
+    await start_again(own_triton)
+    await bridge.until("starweave.models", "SERVING")
+    assert (await bridge.images.GenerateImage(request())).error == ""
