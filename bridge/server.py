@@ -110,6 +110,7 @@ class BridgeServer:
         except TimeoutError:
             logger.warning("Pictures that were not finished within %g s are cancelled.", grace)
         await stopping
+        await self._calls.finished()
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)

@@ -56,6 +56,8 @@ def _respaced(
             levels = karras_sigmas(lowest, highest, len(levels))
         case SigmaSpacing.EXPONENTIAL:
             levels = exponential_sigmas(lowest, highest, len(levels))
+    # Rounding may carry the ends out of the range, and the last sigma below the final one that follows it.
+    levels = np.clip(levels, lowest, highest)
     return sigmas_to_timesteps(levels, trained), levels
 
 
