@@ -27,6 +27,7 @@ lint: .venv/develop.stamp $(PROTOS)
 
 bench: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks.perf_analyzer
+	$(BIN)/python -m benchmarks.with_server benchmarks.adherence
 
 proto: $(PROTOS)
 

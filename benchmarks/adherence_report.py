@@ -111,7 +111,10 @@ def write_markdown(path: Path, run: Run, verdicts: Sequence[Verdict]) -> None:
     missed = [verdict for verdict in verdicts if not verdict.followed]
     if missed:
         lines += ["", "Not followed:", ""]
-        lines += [f"- {missed.size}x{missed.size}, seed {missed.seed}: {missed.prompt} (seen: {missed.seen})" for missed in missed]
+        lines += [
+            f"- {missed.size}x{missed.size}, seed {missed.seed}: {missed.prompt} (seen: {missed.seen})"
+            for missed in missed
+        ]
     path.write_text("\n".join(lines) + "\n")
 
 

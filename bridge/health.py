@@ -9,6 +9,7 @@ from grpc_health.v1.health import aio  # type: ignore[attr-defined]  # the stubs
 from bridge.catalog import Catalog
 from bridge.errors import ModelUnavailable
 from bridge.probes import ModelProcess, Outcome, Prober
+from bridge.residency import Residency
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,8 @@ IMAGE_SERVICE = "starweave.ImageGenerationService"
 # supervises Triton starts it again. UNKNOWN: nothing is loaded yet.
 MODELS_SERVICE = "starweave.models"
 
-# A busy machine may answer one probe late; two in a row it does not.
+# A busy machine may answer one probe late, and Triton calls a process unhealthy that did not get the processor for a
+# second; twice in a row is no accident.
 _FAILURES_IN_A_ROW = 2
 # How soon to look again while something is amiss, in seconds.
 _IMPATIENT_INTERVAL = 0.5
@@ -39,7 +41,7 @@ class Health:
         self._prober = prober
         self.servicer = aio.HealthServicer()
         self._interval = interval
-        self._late: dict[ModelProcess, int] = {}
+        self._failures: dict[ModelProcess, int] = {}
         self._silences = 0
         self._was_live = False
         self._service = Status.NOT_SERVING
@@ -54,7 +56,7 @@ class Health:
         while True:
             service, models = await self._probe()
             await self._tell(service, models)
-            all_well = service == models == Status.SERVING
+            all_well = service == models == Status.SERVING and not any(self._failures.values())
             await asyncio.sleep(self._interval if all_well else min(_IMPATIENT_INTERVAL, self._interval))
 
     async def _probe(self) -> tuple[Status, Status]:
@@ -66,27 +68,37 @@ class Health:
         residencies = self._catalog.residencies
         probes = (self._prober.catalog(), *(self._prober.family(residency) for residency in residencies))
         catalog, *families = await asyncio.gather(*probes)
-        dead = self._dead(catalog)
+        dead = self._dead([catalog, *families])
         any_ready = False
         for residency, outcomes in zip(residencies, families, strict=True):
-            dead_of_family = self._dead(outcomes)
-            dead += dead_of_family
-            if dead_of_family:
-                names = ", ".join(f"{process.model} version {process.version}" for process in dead_of_family)
-                if not residency.is_lost:
-                    logger.error("Dead or silent: %s. Its requests fail until Triton is started again.", names)
-                residency.lose(
-                    ModelUnavailable(
-                        f"The model {residency.family.name} failed while the picture was being made; "
-                        "try again in a minute."
-                    )
-                )
-            elif residency.is_complete and all(outcome is Outcome.ANSWERED for outcome in outcomes.values()):
-                residency.regain()
+            self._judge(residency, outcomes, [process for process in dead if process in outcomes])
             any_ready = any_ready or (residency.is_complete and not residency.is_lost)
+        service = Status.SERVING if any_ready else Status.NOT_SERVING
         if dead:
-            return (Status.SERVING if any_ready else Status.NOT_SERVING), Status.NOT_SERVING
-        return (Status.SERVING, Status.SERVING) if any_ready else (Status.NOT_SERVING, Status.UNKNOWN)
+            return service, Status.NOT_SERVING
+        return service, Status.SERVING if any_ready else Status.UNKNOWN
+
+    def _dead(self, found: list[dict[ModelProcess, Outcome]]) -> list[ModelProcess]:
+        """The processes that have failed to answer often enough."""
+        self._failures = {
+            process: self._failures.get(process, 0) + 1 if outcome in (Outcome.LATE, Outcome.DEAD) else 0
+            for outcomes in found
+            for process, outcome in outcomes.items()
+        }
+        return [process for process, failures in self._failures.items() if failures >= _FAILURES_IN_A_ROW]
+
+    def _judge(self, residency: Residency, outcomes: dict[ModelProcess, Outcome], dead: list[ModelProcess]) -> None:
+        """Gives a family up, or takes it back once all of it has answered."""
+        name = residency.family.name
+        if dead:
+            if not residency.is_lost:
+                processes = ", ".join(f"{process.model} version {process.version}" for process in dead)
+                logger.error("Dead: %s. The model %s fails until Triton is started again.", processes, name)
+            residency.lose(
+                ModelUnavailable(f"The model {name} failed while the picture was being made; try again in a minute.")
+            )
+        elif residency.is_complete and all(outcome is Outcome.ANSWERED for outcome in outcomes.values()):
+            residency.regain()
 
     def _silent(self) -> Status:
         """Triton itself does not answer: the second time in a row, everything in it is lost."""
@@ -100,16 +112,6 @@ class Health:
                 ModelUnavailable("The model server stopped while the picture was being made; try again in a minute.")
             )
         return Status.NOT_SERVING
-
-    def _dead(self, outcomes: dict[ModelProcess, Outcome]) -> list[ModelProcess]:
-        """The processes that said so, or were late twice in a row."""
-        for process, outcome in outcomes.items():
-            self._late[process] = self._late.get(process, 0) + 1 if outcome is Outcome.LATE else 0
-        return [
-            process
-            for process, outcome in outcomes.items()
-            if outcome is Outcome.DEAD or self._late[process] >= _FAILURES_IN_A_ROW
-        ]
 
     async def stop(self) -> None:
         """Says NOT_SERVING for good."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from bridge.calls import Calls
 from bridge.in_band import as_bridge_error, failed_response, set_error_codes
 from bridge.request_log import request_id
 from protos import starweave_pb2
@@ -41,6 +42,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
     is being sent would not notice that the call was cancelled.
     """
 
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any]"]],
@@ -53,37 +57,40 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
             return handler
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                _guarded(handler.unary_unary, method),
+                self._guarded(handler.unary_unary, method),
                 request_deserializer=handler.request_deserializer,
                 response_serializer=handler.response_serializer,
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                _guarded(handler.unary_stream, method, streams=True),
+                self._guarded(handler.unary_stream, method, streams=True),
                 request_deserializer=handler.request_deserializer,
                 response_serializer=handler.response_serializer,
             )
         return handler
 
+    def _guarded(self, behavior: Behavior, method: str, streams: bool = False) -> Behavior:
+        async def guarded(request: Any, context: Context) -> Any:
+            with self._calls.under_way():
+                return await answer(request, context)
 
-def _guarded(behavior: Behavior, method: str, streams: bool = False) -> Behavior:
-    async def guarded(request: Any, context: Context) -> Any:
-        call_id = uuid.uuid4().hex
-        request_id.set(call_id)
-        try:
-            return await behavior(request, context)
-        except asyncio.CancelledError:
-            logger.info("CANCELLED: the client has gone away, its deadline has passed or the server stops.")
-            raise
-        except Exception as failure:
-            error = as_bridge_error(failure, call_id)
-        if method not in _IN_BAND:
-            await context.abort(error.code, str(error))
-        set_error_codes(context, [error])
-        response = _IN_BAND[method](failed_response(error, call_id))
-        if not streams:
-            return response
-        await context.write(response)
-        return None
+        async def answer(request: Any, context: Context) -> Any:
+            call_id = uuid.uuid4().hex
+            request_id.set(call_id)
+            try:
+                return await behavior(request, context)
+            except asyncio.CancelledError:
+                logger.info("CANCELLED: the client has gone away, its deadline has passed or the server stops.")
+                raise
+            except Exception as failure:
+                error = as_bridge_error(failure, call_id)
+            if method not in _IN_BAND:
+                await context.abort(error.code, str(error))
+            set_error_codes(context, [error])
+            response = _IN_BAND[method](failed_response(error, call_id))
+            if not streams:
+                return response
+            await context.write(response)
+            return None
 
-    return guarded
+        return guarded

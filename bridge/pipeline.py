@@ -52,8 +52,6 @@ class ImagePipeline:
         self._cancellations = cancellations
         self._max_in_flight = max_in_flight
         self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     def accept(self, request: starweave_pb2.ImageRequest) -> Job:
         """Finds the family for a request and checks the request against its limits.
@@ -94,10 +92,6 @@ class ImagePipeline:
         )
         return response
 
-    async def idle(self) -> None:
-        """Returns when no picture is under way."""
-        await self._idle.wait()
-
     @contextmanager
     def _admitted(self) -> Iterator[None]:
         if self._in_flight >= self._max_in_flight:
@@ -105,13 +99,10 @@ class ImagePipeline:
                 f"The server is busy with {self._in_flight} pictures, as many as it takes; try again in a minute."
             )
         self._in_flight += 1
-        self._idle.clear()
         try:
             yield
         finally:
             self._in_flight -= 1
-            if self._in_flight == 0:
-                self._idle.set()
 
     async def _infer(self, job: Job, request_id: str, seconds: float) -> dict[str, NDArray[Any]]:
         residency = job.residency

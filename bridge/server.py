@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from bridge.calls import Calls
 from bridge.cancellation import Cancellations
 from bridge.catalog import Catalog
 from bridge.health import IMAGE_SERVICE, Health
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # STARWEAVE's own limit.
 _MAX_MESSAGE_BYTES = 50 * 1024 * 1024
+# What the last responses have to leave the machine.
+_FLUSH_SECONDS = 2.0
 _SERVER_OPTIONS = [
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
@@ -48,7 +51,8 @@ class BridgeServer:
         )
         prober = Prober(self._triton, settings.probe_timeout)
         self._health = Health(self._catalog, prober, settings.probe_interval)
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_SERVER_OPTIONS)
+        self._calls = Calls()
+        self._server = grpc.aio.server(interceptors=[ErrorInterceptor(self._calls)], options=_SERVER_OPTIONS)
         self._watchers: list[asyncio.Task[None]] = []
 
     async def start(self) -> int:
@@ -100,11 +104,11 @@ class BridgeServer:
         grace = self._settings.drain_grace
         stopping = asyncio.create_task(self._server.stop(grace))
         try:
-            # Not by the server's own count of calls: one that watches the health service never ends.
-            await asyncio.wait_for(self._pipeline.idle(), grace)
+            # Not by the server's own count: a call that watches the health service never ends.
+            await asyncio.wait_for(self._calls.finished(), grace)
+            await self._server.stop(_FLUSH_SECONDS)
         except TimeoutError:
             logger.warning("Pictures that were not finished within %g s are cancelled.", grace)
-        await self._server.stop(0.5)
         await stopping
         for watcher in self._watchers:
             watcher.cancel()

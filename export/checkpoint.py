@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline,
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTextModel, CLIPTokenizerFast
 
-from export.errors import MissingComponent, NotACheckpoint, UnsupportedCheckpoint
+from export.errors import IncompleteCheckpoint, NotACheckpoint, UnsupportedCheckpoint
 from export.sampling import Sampling
 
 _PIPELINE: Final = "StableDiffusionPipeline"
@@ -56,7 +56,7 @@ class Checkpoint:
     def load(cls, name: str) -> Checkpoint:
         """Loads a folder, or an id from the Hugging Face Hub.
 
-        Raises NotACheckpoint, MissingComponent or UnsupportedCheckpoint.
+        Raises NotACheckpoint, IncompleteCheckpoint or UnsupportedCheckpoint.
         """
         _check_index(_read_index(name), name)
         _check_extras(name)
@@ -72,8 +72,9 @@ class Checkpoint:
                 requires_safety_checker=False,
             )
             tokenizer = CLIPTokenizerFast.from_pretrained(name, subfolder="tokenizer")
-        except (OSError, ValueError) as error:
-            raise MissingComponent(f"The checkpoint {name!r} can't be loaded: {_first_line(error)}") from error
+        except Exception as error:
+            # What is wrong with a file decides which of a dozen exceptions the loaders raise.
+            raise IncompleteCheckpoint(f"The checkpoint {name!r} can't be loaded: {_first_line(error)}") from error
         scheduler_config = _named_keys(pipeline.scheduler)
         checkpoint = cls(
             source=Path(name).resolve().name if Path(name).is_dir() else name,
@@ -167,6 +168,8 @@ def _read_index(name: str) -> Mapping[str, Any]:
             f"{name!r} is neither a diffusers folder nor a checkpoint on the Hugging Face Hub that can be reached "
             f"from here: {_first_line(error)}"
         ) from error
+    if not isinstance(index, dict):
+        raise NotACheckpoint(f"The model_index.json of {name!r} holds no object; give a diffusers folder.")
     return index
 
 
@@ -175,15 +178,16 @@ def _check_index(index: Mapping[str, Any], name: str) -> None:
     if pipeline != _PIPELINE:
         raise UnsupportedCheckpoint(f"{name!r} is a {pipeline}; only {_PIPELINE} checkpoints can be exported.")
     for component, classes in _COMPONENTS.items():
-        _, actual = index.get(component) or (None, None)
+        entry = index.get(component)
+        actual = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
         if actual is None:
-            raise MissingComponent(f"The checkpoint {name!r} has no {component}; it is incomplete.")
+            raise IncompleteCheckpoint(f"The checkpoint {name!r} has no {component}; it is incomplete.")
         if classes and actual not in classes:
             raise UnsupportedCheckpoint(
                 f"The checkpoint's {component} is a {actual}; only {' and '.join(classes)} can be exported."
             )
         if Path(name).is_dir() and not (Path(name) / component).is_dir():
-            raise MissingComponent(f"The checkpoint {name!r} lacks the folder {component!r}; it is incomplete.")
+            raise IncompleteCheckpoint(f"The checkpoint {name!r} lacks the folder {component!r}; it is incomplete.")
 
 
 def _check_extras(name: str) -> None:
@@ -192,7 +196,7 @@ def _check_extras(name: str) -> None:
         try:
             config = kind.load_config(name, subfolder=folder)
         except (OSError, ValueError) as error:
-            raise MissingComponent(
+            raise IncompleteCheckpoint(
                 f"The checkpoint {name!r} has no config for its {folder}: {_first_line(error)}"
             ) from error
         for key in keys:

@@ -13,8 +13,8 @@ class NotACheckpoint(ExportError):
     """The source is neither a diffusers folder nor a repository of that form on the Hugging Face Hub."""
 
 
-class MissingComponent(ExportError):
-    """The checkpoint lacks the files of a component that it lists, or does not list one that is needed."""
+class IncompleteCheckpoint(ExportError):
+    """A component of the checkpoint is missing, or its files are missing, damaged or don't fit together."""
 
 
 class UnsupportedCheckpoint(ExportError):

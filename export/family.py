@@ -56,9 +56,10 @@ def export_family(options: ExportOptions, report: Callable[[str], None]) -> Expo
         version = repository.next_version([f"{options.name}_{part}" for part in PARTS])
         parameters = FamilyParameters.derive(checkpoint, options, version)
         parts = composing_models(checkpoint, parameters)
+        for config in parts.values():
+            repository.check_compatible(config)
         comparisons: list[Comparison] = []
         for part, config in parts.items():
-            repository.check_compatible(config)
             comparisons += _write_part(part, checkpoint, parameters, _stage(config, version, staged), report)
 
         ensemble, shared = text_to_image(parameters), catalog()

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 # The engine is a package inside a Triton backend's folder, which nobody installs.
 sys.path.append(str(Path(__file__).parents[1] / "backends" / "diffusion"))
@@ -18,13 +17,13 @@ from diffusion_engine.scheduler_config import SchedulerConfig
 
 from export.errors import UnsupportedCheckpoint
 
-# For checkpoints whose own scheduler is not among the samplers; Stable Diffusion's PNDM is such a one.
-_FALLBACK: Final = "ddim"
-
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """The samplers that work with a checkpoint, and the one that is its own."""
+    """The samplers that work with a checkpoint, and the one to use where nobody asks for another.
+
+    That is the one that equals the checkpoint's own scheduler; where there is none, it is the first that works.
+    """
 
     default: str
     names: tuple[str, ...]
@@ -32,22 +31,26 @@ class Sampling:
     @classmethod
     def of(cls, config: Mapping[str, object]) -> Sampling:
         """Reads a parsed `scheduler_config.json`; raises UnsupportedCheckpoint naming the key that is in the way."""
-        default = _own_sampler(config)
         try:
             parsed = SchedulerConfig.from_json(config)
-            _try(parsed, default)
+            own = _own_sampler(config)
+            if own is not None:
+                _try(parsed, own)
         except UnsupportedConfig as error:
             raise UnsupportedCheckpoint(f"The checkpoint can't be served; {str(error).removesuffix('.')}.") from error
-        return cls(default, tuple(name for name in SAMPLERS if _works(parsed, name)))
+        names = tuple(name for name in SAMPLERS if _works(parsed, name))
+        if not names:
+            raise UnsupportedCheckpoint("The checkpoint can't be served; no sampler works with its scheduler config.")
+        return cls(own or names[0], names)
 
 
-def _own_sampler(config: Mapping[str, object]) -> str:
+def _own_sampler(config: Mapping[str, object]) -> str | None:
     for name, sampler in SAMPLERS.items():
         if config.get("_class_name") == sampler.diffusers_class and all(
             config.get(key, value) == value for key, value in sampler.overrides.items()
         ):
             return name
-    return _FALLBACK
+    return None
 
 
 def _works(config: SchedulerConfig, name: str) -> bool:

@@ -6,7 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from standalone.errors import StartFailed
 from standalone.process import ChildProcess
 
 # What the bridge gives the pictures under way when it is asked to stop.
@@ -40,15 +39,9 @@ class Bridge:
         """None while it runs, else how it ended; 0 where it was stopped or never started."""
         return 0 if self._process is None else self._process.exit_status
 
-    @property
-    def pid(self) -> int:
-        """Process id of the bridge itself. Raises psutil.NoSuchProcess where it does not run."""
-        return self._running().command_pid
-
     def start(self) -> None:
         """Starts the process; its health service tells when it serves."""
         self._process = ChildProcess(
-            "The bridge",
             [
                 *(sys.executable, "-m", "bridge"),
                 *(f"--host={self._host}", f"--port={self.port}", f"--triton-url={self._triton_url}"),
@@ -72,9 +65,4 @@ class Bridge:
 
     def log_tail(self, lines: int = 15) -> str:
         """The newest lines of its log."""
-        return self._running().log_tail(lines)
-
-    def _running(self) -> ChildProcess:
-        if self._process is None:
-            raise StartFailed("The bridge was not started.")
-        return self._process
+        return "" if self._process is None else self._process.log_tail(lines)

@@ -28,10 +28,10 @@ class Machine(NamedTuple):
 
     def problem(self) -> Optional[str]:  # noqa: UP045
         """One sentence that says why this machine cannot run the server and what to do; None where it can."""
-        if self.system != "Linux" or self.architecture not in ("x86_64", "AMD64"):
+        if self.system != "Linux" or self.architecture != "x86_64":
             return (
                 f"The image server runs on x86-64 Linux, and this is {self.system} on {self.architecture}: "
-                "use an x86-64 Linux machine, a virtual machine, or docker-compose.yml."
+                "use an x86-64 Linux machine or virtual machine."
             )
         if self.python not in ((3, 11), (3, 12)):
             return (

@@ -18,7 +18,6 @@ class ChildProcess:
     """A running command, started through `tether.py`.
 
     Args:
-        name: what people call it, such as "Triton".
         command: program and arguments.
         log: file that its output is appended to.
         environment: its whole environment.
@@ -28,14 +27,12 @@ class ChildProcess:
 
     def __init__(
         self,
-        name: str,
         command: Sequence[str],
         log: Path,
         environment: Mapping[str, str],
         folder: Path,
         grace_seconds: float,
     ) -> None:
-        self.name = name
         self.log = log
         self._grace_seconds = grace_seconds
         with log.open("ab") as output:

@@ -102,7 +102,6 @@ class Triton:
     def start(self) -> None:
         """Starts the process; `is_ready` tells when it serves."""
         self._process = ChildProcess(
-            "Triton",
             self._command_line(),
             self.log,
             self._environment,

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.adherence import held_out_tasks, judge
 from benchmarks.adherence_report import contact_sheet, rates
-from benchmarks.picture_classification import nearest_color, lab, thing_color, thing_position
+from benchmarks.picture_classification import lab, nearest_color, thing_color, thing_position
 from export.demo.scenes import COLORS, POSITIONS, SIZES, Scene, Thing
 
 TASKS = held_out_tasks(singles=48, pairs=48, styled=0)

@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from bridge import errors
+from bridge.calls import Calls
 from bridge.in_band import ERROR_CODE_KEY
 from bridge.interceptor import ErrorInterceptor
 from protos import starweave_pb2, starweave_pb2_grpc
@@ -49,7 +50,7 @@ def failing() -> Failing:
 
 @pytest.fixture
 async def stub(failing: Failing) -> AsyncIterator[Any]:
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()])
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(Calls())])
     starweave_pb2_grpc.add_ImageGenerationServiceServicer_to_server(failing, server)
     port = server.add_insecure_port("localhost:0")
     await server.start()

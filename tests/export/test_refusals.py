@@ -11,8 +11,8 @@ import pytest
 
 from export.errors import (
     ExportError,
+    IncompleteCheckpoint,
     InvalidOption,
-    MissingComponent,
     NotACheckpoint,
     UnsupportedCheckpoint,
 )
@@ -75,18 +75,27 @@ SPOILED: list[tuple[str, Spoil, type[ExportError], str]] = [
         UnsupportedCheckpoint,
         "T5EncoderModel",
     ),
-    ("unlisted VAE", edit("model_index.json", vae=[None, None]), MissingComponent, "no vae"),
-    ("no scheduler folder", lambda folder: _remove(folder / "scheduler"), MissingComponent, "scheduler"),
+    ("unlisted VAE", edit("model_index.json", vae=[None, None]), IncompleteCheckpoint, "no vae"),
+    ("no scheduler folder", lambda folder: _remove(folder / "scheduler"), IncompleteCheckpoint, "scheduler"),
     (
         "no UNet weights",
         lambda folder: (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink(),
-        MissingComponent,
+        IncompleteCheckpoint,
         "can't be loaded",
     ),
     (
+        "cut weights",
+        lambda folder: _cut(folder / "text_encoder" / "model.safetensors"),
+        IncompleteCheckpoint,
+        "can't be loaded",
+    ),
+    ("wrong width", edit("text_encoder/config.json", hidden_size=64), IncompleteCheckpoint, "can't be loaded"),
+    ("no vocabulary", lambda folder: (folder / "tokenizer" / "vocab.json").unlink(), IncompleteCheckpoint, "loaded"),
+    ("index of another form", lambda folder: (folder / "model_index.json").write_text("[]"), NotACheckpoint, "object"),
+    (
         "no VAE config",
         lambda folder: (folder / "vae" / "config.json").unlink(),
-        MissingComponent,
+        IncompleteCheckpoint,
         "vae",
     ),
     (
@@ -104,6 +113,12 @@ SPOILED: list[tuple[str, Spoil, type[ExportError], str]] = [
         "thresholding",
     ),
 ]
+
+
+def _cut(weights: Path) -> None:
+    start = weights.read_bytes()[:10_000]
+    weights.unlink()
+    weights.write_bytes(start)
 
 
 def _remove(folder: Path) -> None:

@@ -69,6 +69,15 @@ def test_a_number_is_not_used_again_after_going_back(repository: Repository) -> 
     assert sorted(path.name for path in (repository.path / "fox_unet").iterdir()) == ["1", "3", "config.pbtxt"]
 
 
+def test_a_version_that_was_left_half_installed_is_taken_out(repository: Repository) -> None:
+    add(repository, 1)
+    (repository.path / "fox_unet" / "2").mkdir()
+    assert repository.next_version(PARTS) == 3
+    add(repository, 3)
+    for model in PARTS:
+        assert sorted(path.name for path in (repository.path / model).iterdir()) == ["1", "3", "config.pbtxt"]
+
+
 @pytest.mark.parametrize("versions", [0, 1, 2])
 def test_an_installation_that_fails_leaves_everything_as_it_was(repository: Repository, versions: int) -> None:
     for version in range(1, versions + 1):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from standalone.ports import LOOPBACK, free_port, is_free
+from standalone.stack import Stack, StackSettings
+from standalone.status import Status
 from standalone.triton import TritonPorts
 
 
@@ -36,3 +41,11 @@ def test_one_set_of_ports_never_holds_a_port_twice(taken: int) -> None:
     same_wish = TritonPorts.free(free, free, free)
     for chosen in (ports, same_wish):
         assert len({chosen.http, chosen.grpc, chosen.metrics, taken}) == 4
+
+
+def test_a_stack_tells_which_port_it_took_instead(taken: int, tmp_path: Path) -> None:
+    told = io.StringIO()
+    stack = Stack(StackSettings(folder=tmp_path, port=taken), Status(Console(file=told, soft_wrap=True)))
+    stack.close()
+    assert stack.bridge.port != taken
+    assert f"Port {taken} is taken: the bridge listens on {stack.bridge.port}." in told.getvalue()

@@ -26,7 +26,7 @@ PARENT = """
 import os, sys, time
 from pathlib import Path
 from standalone.process import ChildProcess
-ChildProcess("family", [sys.executable, "-c", sys.argv[2]], Path(sys.argv[1]), os.environ, Path.cwd(), grace_seconds=1)
+ChildProcess([sys.executable, "-c", sys.argv[2]], Path(sys.argv[1]), os.environ, Path.cwd(), grace_seconds=1)
 time.sleep(600)
 """
 
@@ -77,7 +77,7 @@ def test_nothing_outlives_a_killed_tether(tmp_path: Path) -> None:
 
 
 def _start(command: list[str], folder: Path) -> ChildProcess:
-    return ChildProcess("child", command, folder / "log", os.environ, folder, grace_seconds=1)
+    return ChildProcess(command, folder / "log", os.environ, folder, grace_seconds=1)
 
 
 def _family(log: Path) -> list[int]:

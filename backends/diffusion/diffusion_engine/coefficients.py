@@ -29,11 +29,22 @@ class CoefficientTable:
 
     Coefficients are float64 vectors of n rows, `W` and `B` are [n, 4]; all arrays are read-only.
     `draws_noise` says that the step takes a draw from the noise stream, which diffusers does in some steps where N
-    is 0; leaving it out would shift the draws after it. The initial latents are unit noise times `init_noise_sigma`.
+    is 0; leaving it out would shift the draws after it.
+
+    The initial latents are, with unit noise drawn before the first step,
+
+        init_noise_sigma*noise                        for a picture from noise alone
+        init_signal*clean + init_noise*noise          for one from the clean latents of another picture
+
+    and where a mask keeps parts of that other picture, these have the latents
+    known_signal*clean + known_noise*noise after the step, with the same noise (`add_noise` of diffusers' schedulers at
+    the timestep of the next evaluation; the clean latents after the last).
     """
 
     timesteps: npt.NDArray[np.float32]
     init_noise_sigma: float
+    init_signal: float
+    init_noise: float
     c_in: Vector
     P: Vector
     Q: Vector
@@ -46,6 +57,8 @@ class CoefficientTable:
     N: Vector
     X: Vector
     Y: Vector
+    known_signal: Vector
+    known_noise: Vector
     push: npt.NDArray[np.bool_]
     draws_noise: npt.NDArray[np.bool_]
 
@@ -70,51 +83,67 @@ def tabulate(
     timesteps: npt.ArrayLike,
     *,
     init_noise_sigma: float,
+    level: tuple[npt.ArrayLike, npt.ArrayLike],
     prediction: tuple[npt.ArrayLike, npt.ArrayLike],
     A: npt.ArrayLike,
     B: tuple[npt.ArrayLike, ...],
+    d: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     c_in: npt.ArrayLike = 1.0,
+    U: npt.ArrayLike = 0.0,
+    V: npt.ArrayLike = 0.0,
+    W: tuple[npt.ArrayLike, ...] = (),
+    S: npt.ArrayLike = 0.0,
     N: npt.ArrayLike = 0.0,
     push: npt.ArrayLike = False,
     draws_noise: npt.ArrayLike = False,
+    first: int = 0,
 ) -> CoefficientTable:
-    """The table of a sampler that works on predictions of x0: P = X, Q = Y, nothing saved.
+    """The table of the rows from `first` on; the rows before it are left out.
 
-    `prediction` is the pair (X, Y); `B` holds the columns of d_0, d_1, .. that are used. Every coefficient is one value
-    for all rows or a vector of n.
+    `level` is the pair (signal, noise) of the latents that each row starts from; `prediction` the pair (X, Y) and `d`
+    the pair (P, Q), the same unless told otherwise; `B` and `W` hold the columns of d_0, d_1, .. that are used. Every
+    coefficient is one value for all rows or a vector with a value for each, those before `first` included.
     """
     fed = np.array(timesteps, np.float32)
     rows = len(fed)
 
     def column(values: npt.ArrayLike) -> Vector:
-        return _frozen(np.broadcast_to(np.asarray(values, np.float64), rows).copy())
+        return _frozen(np.broadcast_to(np.asarray(values, np.float64), rows)[first:].copy())
 
     def flags(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        held = np.broadcast_to(np.asarray(values, np.bool_), rows).copy()
+        held = np.broadcast_to(np.asarray(values, np.bool_), rows)[first:].copy()
         held.setflags(write=False)
         return held
 
-    past = np.zeros((rows, TERMS))
-    for k, values in enumerate(B):
-        past[:, k] = values
-    zero = column(0.0)
-    X, Y = column(prediction[0]), column(prediction[1])
+    def terms(columns: tuple[npt.ArrayLike, ...]) -> Vector:
+        past = np.zeros((rows - first, TERMS))
+        for k, values in enumerate(columns):
+            past[:, k] = column(values)
+        return _frozen(past)
+
+    fed = fed[first:].copy()
     fed.setflags(write=False)
+    signal, noise = column(level[0]), column(level[1])
+    X, Y = column(prediction[0]), column(prediction[1])
     return CoefficientTable(
         timesteps=fed,
         init_noise_sigma=float(init_noise_sigma),
+        init_signal=float(signal[0]),
+        init_noise=float(noise[0]),
         c_in=column(c_in),
-        P=X,
-        Q=Y,
-        U=zero,
-        V=zero,
-        W=_frozen(np.zeros((rows, TERMS))),
+        P=X if d is None else column(d[0]),
+        Q=Y if d is None else column(d[1]),
+        U=column(U),
+        V=column(V),
+        W=terms(W),
         A=column(A),
-        S=zero,
-        B=_frozen(past),
+        S=column(S),
+        B=terms(B),
         N=column(N),
         X=X,
         Y=Y,
+        known_signal=_frozen(np.append(signal[1:], 1.0)),
+        known_noise=_frozen(np.append(noise[1:], 0.0)),
         push=flags(push),
         draws_noise=flags(draws_noise),
     )

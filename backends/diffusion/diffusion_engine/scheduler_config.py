@@ -35,6 +35,14 @@ class TimestepSpacing(StrEnum):
     TRAILING = "trailing"
 
 
+class SigmaSpacing(StrEnum):
+    """How the sigmas of the steps are spread: as the timesteps have them, or over the same range in another way."""
+
+    TIMESTEPS = "timesteps"
+    KARRAS = "karras"
+    EXPONENTIAL = "exponential"
+
+
 class FinalSigma(StrEnum):
     """Where a sampler that works on sigmas ends: at no noise, or at the smallest sigma of training."""
 
@@ -46,11 +54,11 @@ class FinalSigma(StrEnum):
 _NEUTRAL: Final[Mapping[str, tuple[object, ...]]] = {
     "trained_betas": (None,),
     "thresholding": (False, None),
-    "use_exponential_sigmas": (False, None),
     "use_beta_sigmas": (False, None),
     "use_lu_lambdas": (False, None),
     "use_flow_sigmas": (False, None),
     "use_dynamic_shifting": (False, None),
+    "shift_terminal": (None,),
     "interpolation_type": ("linear",),
     "timestep_type": ("discrete",),
     "sigma_min": (None,),
@@ -77,7 +85,6 @@ _IGNORED: Final = frozenset(
         "solver_p",
         "solver_type",
         "time_shift_type",
-        "use_karras_sigmas",
     }
 )
 
@@ -88,8 +95,9 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 class SchedulerConfig:
     """One checkpoint's noise schedule and sampling defaults, keys and meaning as in diffusers.
 
-    `timestep_spacing` and `clip_sample` are None where the file does not name them: diffusers' classes differ in their
-    defaults there, so the sampler decides.
+    `timestep_spacing`, `clip_sample` and `set_alpha_to_one` are None where the file does not name them: diffusers'
+    classes differ in their defaults there, so the sampler decides. A sampler whose diffusers class does not have
+    `use_karras_sigmas`, `use_exponential_sigmas` or `final_sigmas_type` goes by the timesteps, as there.
     """
 
     beta_schedule: BetaSchedule
@@ -99,9 +107,11 @@ class SchedulerConfig:
     prediction_type: PredictionType = PredictionType.EPSILON
     timestep_spacing: TimestepSpacing | None = None
     steps_offset: int = 0
-    set_alpha_to_one: bool = True
+    set_alpha_to_one: bool | None = None
     clip_sample: bool | None = None
     rescale_betas_zero_snr: bool = False
+    use_karras_sigmas: bool = False
+    use_exponential_sigmas: bool = False
     final_sigmas_type: FinalSigma = FinalSigma.ZERO
     lower_order_final: bool = True
     euler_at_final: bool = False
@@ -135,9 +145,11 @@ class SchedulerConfig:
                 _choice(mapping, "timestep_spacing", TimestepSpacing, None) if "timestep_spacing" in mapping else None
             ),
             steps_offset=_count(mapping, "steps_offset", 0, least=0),
-            set_alpha_to_one=_flag(mapping, "set_alpha_to_one", True),
+            set_alpha_to_one=_flag(mapping, "set_alpha_to_one", False) if "set_alpha_to_one" in mapping else None,
             clip_sample=_flag(mapping, "clip_sample", False) if "clip_sample" in mapping else None,
             rescale_betas_zero_snr=_flag(mapping, "rescale_betas_zero_snr", False),
+            use_karras_sigmas=_flag(mapping, "use_karras_sigmas", False),
+            use_exponential_sigmas=_flag(mapping, "use_exponential_sigmas", False),
             final_sigmas_type=_choice(mapping, "final_sigmas_type", FinalSigma, FinalSigma.ZERO),
             lower_order_final=_flag(mapping, "lower_order_final", True),
             euler_at_final=_flag(mapping, "euler_at_final", False),
@@ -146,6 +158,13 @@ class SchedulerConfig:
         )
         config._check()
         return config
+
+    @property
+    def sigma_spacing(self) -> SigmaSpacing:
+        """What `use_karras_sigmas` and `use_exponential_sigmas` say."""
+        if self.use_karras_sigmas:
+            return SigmaSpacing.KARRAS
+        return SigmaSpacing.EXPONENTIAL if self.use_exponential_sigmas else SigmaSpacing.TIMESTEPS
 
     def _check(self) -> None:
         if not 0 < self.beta_start <= self.beta_end < 1:
@@ -157,6 +176,10 @@ class SchedulerConfig:
             raise UnsupportedConfig(
                 f"scheduler config: original_inference_steps ({self.original_inference_steps}) is larger than"
                 f" num_train_timesteps ({self.num_train_timesteps})"
+            )
+        if self.use_karras_sigmas and self.use_exponential_sigmas:
+            raise UnsupportedConfig(
+                "scheduler config: use_karras_sigmas and use_exponential_sigmas are both true; set one of them to false"
             )
         if self.rescale_betas_zero_snr and self.prediction_type is PredictionType.EPSILON:
             raise UnsupportedConfig(

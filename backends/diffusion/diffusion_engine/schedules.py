@@ -80,9 +80,33 @@ def karras_sigmas(sigma_min: float, sigma_max: float, steps: int) -> Vector:
     return levels
 
 
+def exponential_sigmas(sigma_min: float, sigma_max: float, steps: int) -> Vector:
+    """Falling sigmas from `sigma_max` to `sigma_min`, [steps], evenly spread in log sigma."""
+    levels: Vector = np.exp(np.linspace(np.log(sigma_max), np.log(sigma_min), steps))
+    return levels
+
+
 def sigmas_to_timesteps(wanted: Vector, trained: Vector) -> Vector:
     """The fractional timesteps at which training had the noise levels `wanted`, interpolated in log sigma."""
-    return np.interp(np.log(wanted), np.log(trained), np.arange(len(trained)))
+    # In float32 as in diffusers, so that rounding can't put the last sigma of training just below its timestep.
+    return np.interp(_log32(wanted), _log32(trained), np.arange(len(trained)))
+
+
+def distilled_timesteps(config: SchedulerConfig, steps: int, sampler: str) -> npt.NDArray[np.int64]:
+    """The timesteps of `steps` steps, falling, out of those that a consistency model was distilled with.
+
+    Raises `InvalidRequest`, naming the sampler, for more steps than the distillation had.
+    """
+    original = config.original_inference_steps
+    if steps > original:
+        raise InvalidRequest(f"the sampler {sampler} takes at most {original} steps with this model, got {steps}")
+    distilled = np.arange(original, 0, -1) * (config.num_train_timesteps // original) - 1
+    timesteps: npt.NDArray[np.int64] = distilled[np.linspace(0, original, steps, endpoint=False).astype(np.int64)]
+    return timesteps
+
+
+def _log32(levels: Vector) -> Vector:
+    return np.log(levels).astype(np.float32).astype(np.float64)
 
 
 def _betas(config: SchedulerConfig) -> Vector:

@@ -9,59 +9,46 @@ import numpy as np
 import numpy.typing as npt
 
 from diffusion_engine.coefficients import CoefficientTable, tabulate
-from diffusion_engine.errors import UnsupportedConfig
-from diffusion_engine.samplers.prediction import predicts_x0
-from diffusion_engine.scheduler_config import PredictionType, SchedulerConfig, TimestepSpacing
-from diffusion_engine.schedules import final_sigma, sigmas, spaced_timesteps
+from diffusion_engine.samplers.levels import levels_of_steps, unscaled_init_noise_sigma, unscaled_prediction
+from diffusion_engine.samplers.refusals import refuse_sample_prediction
+from diffusion_engine.scheduler_config import SchedulerConfig, SigmaSpacing
+from diffusion_engine.schedules import final_sigma
 
 Vector = npt.NDArray[np.float64]
 
 
-def euler(config: SchedulerConfig, steps: int) -> CoefficientTable:
-    """Table of `steps` Euler steps; timesteps are fractional with linspace spacing."""
-    timesteps, sigma = _levels(config, steps)
-    return _descend(config, timesteps, sigma, np.append(sigma[1:], final_sigma(config)))
+def euler(config: SchedulerConfig, steps: int, start: int) -> CoefficientTable:
+    """Table of the Euler steps from `start` on, of `steps`; timesteps are fractional with linspace spacing."""
+    timesteps, sigma = levels_of_steps(config, steps, config.sigma_spacing)
+    return _descend(config, timesteps, sigma, np.append(sigma[1:], final_sigma(config)), start)
 
 
-def euler_a(config: SchedulerConfig, steps: int) -> CoefficientTable:
-    """Table of `steps` ancestral Euler steps: each goes below its sigma and adds fresh noise up to it.
+def euler_a(config: SchedulerConfig, steps: int, start: int) -> CoefficientTable:
+    """Table of the ancestral Euler steps from `start` on: each goes below its sigma and adds fresh noise up to it.
 
     Raises `UnsupportedConfig` for sample prediction, which EulerAncestralDiscreteScheduler does not define.
     """
-    if config.prediction_type is PredictionType.SAMPLE:
-        raise UnsupportedConfig(
-            "scheduler config: prediction_type is 'sample', which the sampler euler_a does not implement"
-        )
-    timesteps, sigma = _levels(config, steps)
+    refuse_sample_prediction(config, "euler_a")
+    timesteps, sigma = levels_of_steps(config, steps, SigmaSpacing.TIMESTEPS)
     following = np.append(sigma[1:], 0.0)
     up = following * np.sqrt(1 - (following / sigma) ** 2)
     down = following**2 / sigma
-    return _descend(config, timesteps, sigma, down, up)
-
-
-def _levels(config: SchedulerConfig, steps: int) -> tuple[Vector, Vector]:
-    """Timesteps and the sigma of each."""
-    # float32 because that is what the UNet is fed; the sigma belongs to the rounded timestep.
-    spaced = spaced_timesteps(config, steps, default=TimestepSpacing.LINSPACE).astype(np.float32)
-    timesteps = spaced.astype(np.float64)
-    return timesteps, np.interp(timesteps, np.arange(config.num_train_timesteps), sigmas(config))
+    return _descend(config, timesteps, sigma, down, start, up)
 
 
 def _descend(
-    config: SchedulerConfig, timesteps: Vector, sigma: Vector, to: Vector, noise: Vector | None = None
+    config: SchedulerConfig, timesteps: Vector, sigma: Vector, to: Vector, start: int, noise: Vector | None = None
 ) -> CoefficientTable:
     """The table of Euler steps from `sigma` down `to`, with so much noise added after each."""
-    alpha = 1 / np.sqrt(sigma**2 + 1)
-    X, Y = predicts_x0(config.prediction_type, alpha, sigma * alpha)
-    spacing = config.timestep_spacing or TimestepSpacing.LINSPACE
-    highest = sigma[0]
     return tabulate(
         timesteps,
-        init_noise_sigma=np.sqrt(highest**2 + 1) if spacing is TimestepSpacing.LEADING else highest,
-        prediction=(X * alpha, Y),
+        init_noise_sigma=unscaled_init_noise_sigma(config, sigma[0]),
+        level=(1.0, sigma),
+        prediction=unscaled_prediction(config, sigma),
         A=to / sigma,
         B=(1 - to / sigma,),
-        c_in=alpha,
+        c_in=1 / np.sqrt(sigma**2 + 1),
         N=0.0 if noise is None else noise,
         draws_noise=noise is not None,
+        first=start,
     )
