@@ -263,7 +263,7 @@ def test_a_passed_deadline_ends_waiting_and_running_requests(engine: Engine, une
 
 
 def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine: Engine, answers: Answers) -> None:
-    with pytest.raises(DeadlineUnreachable, match="would take about .* s, waiting included, and has"):
+    with pytest.raises(DeadlineUnreachable, match=r"would take about .* s, waiting included, and has"):
         submit(engine, answers, "hopeless", picture(1, steps=900), deadline=time.monotonic() + 0.01)
 
 

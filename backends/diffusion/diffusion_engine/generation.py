@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from diffusion_engine.lane import BatchKey
 from diffusion_engine.noise import NoiseStream, slerp
 from diffusion_engine.picture import Picture
-from diffusion_engine.lane import BatchKey
 from diffusion_engine.tables import StepTable
 
 Array = npt.NDArray[np.float32]
