@@ -5,6 +5,7 @@ one response with FINAL (python_backend README, "Default Mode", since 24.06).
 """
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,10 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from diffusion_engine import control
-from diffusion_engine.engine import Engine
 from diffusion_engine.errors import EngineError, InvalidRequest
-from diffusion_engine.parameters import EngineParameters
+from diffusion_engine.loading import load_engine
 from diffusion_engine.picture import Family, Wishes
 from diffusion_engine.request import FinishedPicture
-from diffusion_engine.scheduler_config import SchedulerConfig
-from diffusion_engine.session import UNetSession
-from diffusion_engine.tables import tables_of
 from triton_responder import Responder
 
 # Within Triton's --exit-timeout-secs, which is 30 by default.
@@ -33,19 +30,9 @@ class TritonPythonModel:
         """Loads the graph and starts the engine; an error here fails the model's load with its sentence."""
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
-        folder = Path(pb_utils.get_model_dir())
-        scheduler_config = SchedulerConfig.from_json(json.loads((folder / "scheduler_config.json").read_text()))
         self._name, self._version = args["model_name"], int(args["model_version"])
         self._family = Family.from_parameters(parameters)
-        engine_parameters = EngineParameters.from_parameters(parameters)
-        session = UNetSession(
-            folder / "model.onnx", engine_parameters.providers, engine_parameters.intra_op_thread_count
-        )
-        table_of = tables_of(scheduler_config)
-        for sampler in self._family.samplers:
-            # A scheduler config that a listed sampler cannot follow fails the load, not somebody's picture.
-            table_of(sampler, self._family.default_steps)
-        self._engine = Engine(session, table_of, engine_parameters)
+        self._engine = load_engine(Path(pb_utils.get_model_dir()), parameters, self._family, _cache_folder())
         self._responder = Responder(self._engine)
         self._engine.start()
         self._responder.start()
@@ -113,6 +100,11 @@ class TritonPythonModel:
             "mean_rows": round(finished.mean_rows, 3),
             "steps_waited": finished.steps_waited,
         }
+
+
+def _cache_folder() -> Path:
+    """Where measurements of this machine are kept; nothing is written into the repository."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "starweave" / "step_costs"
 
 
 def _wishes(request: Any, seeds: np.ndarray) -> list[Wishes]:

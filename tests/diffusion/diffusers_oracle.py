@@ -103,7 +103,9 @@ def defined(config: Mapping[str, object], sampler: str, prediction_type: str) ->
 
 # Name of a config, sampler, prediction type, steps.
 CASES = [
-    case for case in itertools.product(CONFIGS, SAMPLERS, PREDICTION_TYPES, STEPS) if defined(CONFIGS[case[0]], *case[1:3])
+    case
+    for case in itertools.product(CONFIGS, SAMPLERS, PREDICTION_TYPES, STEPS)
+    if defined(CONFIGS[case[0]], *case[1:3])
 ]
 # Config and sampler alone, for tests that take the config's own prediction type.
 PAIRS = [(name, sampler) for name, sampler in itertools.product(("demo", "sd21"), SAMPLERS)]

@@ -16,6 +16,7 @@ from diffusion_engine.engine import Engine
 from diffusion_engine.errors import (
     Cancelled,
     DeadlineExceeded,
+    DeadlineUnreachable,
     Draining,
     DuplicateRequest,
     InvalidRequest,
@@ -26,6 +27,7 @@ from diffusion_engine.parameters import EngineParameters
 from diffusion_engine.picture import Picture
 from diffusion_engine.request import Answer, FinishedPicture
 from diffusion_engine.scheduler_config import SchedulerConfig
+from diffusion_engine.step_cost import StepCost
 from diffusion_engine.tables import tables_of
 
 Array = npt.NDArray[np.float32]
@@ -45,6 +47,10 @@ CONFIG = {
 PARAMETERS = EngineParameters(
     latent_channels=4, vae_scale_factor=8, max_rows=16, max_waiting=32, intra_op_thread_count=1, providers=("cpu",)
 )
+
+
+# Seconds by rows at 64x64 pixels, about what the UNet below takes.
+COST = StepCost.from_curve(64, {1: 1e-5, 16: 16e-5}, max_rows=16)
 
 
 class NumpyUNet:
@@ -99,7 +105,7 @@ def unet() -> NumpyUNet:
 
 @pytest.fixture
 def engine(unet: NumpyUNet) -> Iterator[Engine]:
-    engine = Engine(unet, tables_of(SchedulerConfig.from_json(CONFIG)), PARAMETERS)  # type: ignore[arg-type]
+    engine = Engine(unet, tables_of(SchedulerConfig.from_json(CONFIG)), PARAMETERS, COST)  # type: ignore[arg-type]
     engine.start()
     yield engine
     unet.gate.set()
@@ -256,6 +262,11 @@ def test_a_passed_deadline_ends_waiting_and_running_requests(engine: Engine, une
     answers.pictures("patient")
 
 
+def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine: Engine, answers: Answers) -> None:
+    with pytest.raises(DeadlineUnreachable, match=r"would take about .* s, waiting included, and has"):
+        submit(engine, answers, "hopeless", picture(1, steps=900), deadline=time.monotonic() + 0.01)
+
+
 def test_an_id_in_flight_is_refused(engine: Engine, unet: NumpyUNet, answers: Answers) -> None:
     unet.gate.clear()
     submit(engine, answers, "twice", picture(1))
@@ -306,7 +317,7 @@ def test_sizes_and_text_lengths_are_not_mixed_in_a_step(engine: Engine, unet: Nu
 
 
 def test_drain_finishes_what_it_can_and_answers_the_rest(unet: NumpyUNet, answers: Answers) -> None:
-    engine = Engine(unet, tables_of(SchedulerConfig.from_json(CONFIG)), PARAMETERS)  # type: ignore[arg-type]
+    engine = Engine(unet, tables_of(SchedulerConfig.from_json(CONFIG)), PARAMETERS, COST)  # type: ignore[arg-type]
     engine.start()
     submit(engine, answers, "finishes", picture(1, steps=20))
     engine.drain(30)
@@ -314,7 +325,7 @@ def test_drain_finishes_what_it_can_and_answers_the_rest(unet: NumpyUNet, answer
     with pytest.raises(Draining):
         submit(engine, answers, "late", picture(2))
 
-    stuck = Engine(unet, tables_of(SchedulerConfig.from_json(CONFIG)), PARAMETERS)  # type: ignore[arg-type]
+    stuck = Engine(unet, tables_of(SchedulerConfig.from_json(CONFIG)), PARAMETERS, COST)  # type: ignore[arg-type]
     stuck.start()
     unet.gate.clear()
     submit(stuck, answers, "stuck", picture(3))

@@ -70,7 +70,7 @@ def test_what_is_out_of_range_is_named(wishes: Wishes, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("max_rows", "1", "max_rows is 1; it must be at least 2"),
+        ("max_rows", "2", "max_rows is 2; it must be at least 4"),
         ("max_rows", "many", "The parameter 'max_rows' is 'many'; it must be an integer."),
         ("max_waiting", "0", "max_waiting is 0"),
     ],

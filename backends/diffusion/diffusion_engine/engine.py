@@ -16,6 +16,7 @@ import numpy.typing as npt
 from diffusion_engine.errors import (
     Cancelled,
     DeadlineExceeded,
+    DeadlineUnreachable,
     Draining,
     DuplicateRequest,
     EngineError,
@@ -30,6 +31,7 @@ from diffusion_engine.request import Answer, FinishedPicture, Request
 from diffusion_engine.scheduler import Batch, Scheduler
 from diffusion_engine.session import UNetSession
 from diffusion_engine.step import BatchStep
+from diffusion_engine.step_cost import StepCost
 from diffusion_engine.tables import StepTable
 
 Array = npt.NDArray[np.float32]
@@ -56,12 +58,16 @@ class Engine:
     """
 
     def __init__(
-        self, session: UNetSession, table_of: Callable[[str, int], StepTable], parameters: EngineParameters
+        self,
+        session: UNetSession,
+        table_of: Callable[[str, int], StepTable],
+        parameters: EngineParameters,
+        cost: StepCost,
     ) -> None:
         self._session = session
         self._table_of = table_of
         self._parameters = parameters
-        self._scheduler: Scheduler[Generation] = Scheduler(parameters.max_rows, parameters.max_waiting)
+        self._scheduler: Scheduler[Generation] = Scheduler(cost, parameters.max_waiting)
         self._batch_step = BatchStep(session)
         self._requests: dict[str, Request] = {}
         self._cancelled_ids: OrderedDict[str, float] = OrderedDict()
@@ -87,7 +93,7 @@ class Engine:
         """Takes a request in; embeddings are [pictures, T, D]. An empty id is replaced by one of the engine's own.
 
         Raises the EngineError that the request is to be answered with: InvalidRequest, DuplicateRequest,
-        WaitingRoomFull, Draining, or Cancelled where its cancel came first.
+        WaitingRoomFull, DeadlineUnreachable, Draining, or Cancelled where its cancel came first.
         """
         self._check_embeddings(pictures, prompt_embeddings, negative_embeddings)
         request_id = request_id or uuid.uuid4().hex
@@ -109,10 +115,12 @@ class Engine:
             self._forget_old_cancels()
             if self._cancelled_ids.pop(request_id, None) is not None:
                 raise Cancelled("The request was cancelled.")
-            self._scheduler.add(generations, min(picture.priority for picture in pictures))
             now = time.monotonic()
             for generation in generations:
                 generation.arrival, generation.arrival_step = now, self._steps_taken
+            if deadline is not None:
+                self._check_reachable(generations, deadline - now)
+            self._scheduler.add(generations)
             self._requests[request_id] = request
             self._wake.notify()
 
@@ -177,6 +185,14 @@ class Engine:
         if negative is None and any(picture.guided for picture in pictures):
             raise InvalidRequest("NEGATIVE_PROMPT_EMBEDDINGS is missing; a GUIDANCE_SCALE above 1 needs it.")
 
+    def _check_reachable(self, generations: list[Generation], seconds: float) -> None:
+        expected = self._scheduler.expected_seconds(generations)
+        if expected > seconds:
+            raise DeadlineUnreachable(
+                f"The picture would take about {expected:.1f} s, waiting included, and has {seconds:.1f} s; "
+                "try again later, with a longer time limit or with fewer steps."
+            )
+
     def _begin(self, request_id: str, picture: Picture, prompt: Array, negative: Array | None) -> Generation:
         factor = self._parameters.vae_scale_factor
         shape = (self._parameters.latent_channels, picture.height // factor, picture.width // factor)
@@ -201,7 +217,7 @@ class Engine:
         while self._wait_for_work():
             with self._wake:
                 expired = self._take_out_expired()
-                batch = self._scheduler.next_batch()
+                batch = self._scheduler.next_batch(time.monotonic())
             for request in expired:
                 request.on_answer(
                     DeadlineExceeded("deadline exceeded: the time limit passed before the picture was finished.")

@@ -51,6 +51,12 @@ class DeadlineExceeded(EngineError):
     code = Code.UNAVAILABLE
 
 
+class DeadlineUnreachable(EngineError):
+    """Too much goes before the request for its picture to be finished within its time limit."""
+
+    code = Code.UNAVAILABLE
+
+
 class Cancelled(EngineError):
     """The generation was cancelled on request."""
 

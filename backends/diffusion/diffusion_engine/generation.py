@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from diffusion_engine.lane import BatchKey
 from diffusion_engine.noise import NoiseStream, slerp
 from diffusion_engine.picture import Picture
-from diffusion_engine.scheduler import BatchKey
 from diffusion_engine.tables import StepTable
 
 Array = npt.NDArray[np.float32]
@@ -42,7 +42,6 @@ class Generation:
     arrival_step: int = 0
     started: float = 0.0
     start_step: int = 0
-    order: tuple[int, int] = field(default=(0, 0))
 
     @classmethod
     def begin(
@@ -71,6 +70,16 @@ class Generation:
             latents=initial * np.float32(table.init_noise_sigma),
             history=deque(maxlen=table.history),
         )
+
+    @property
+    def priority(self) -> int:
+        """1 (first) to 3."""
+        return self.picture.priority
+
+    @property
+    def evaluations_left(self) -> int:
+        """UNet evaluations until the picture is finished."""
+        return self.table.evaluations - self.step
 
     @property
     def rows(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from diffusion_engine.errors import UnsupportedConfig
+from diffusion_engine.step_cost import FEWEST_ROWS
 
 
 def text(parameters: Mapping[str, str], key: str) -> str:
@@ -50,12 +51,13 @@ def texts(parameters: Mapping[str, str], key: str) -> tuple[str, ...]:
 class EngineParameters:
     """How one UNet is run: its latents' shape and the bounds on work taken in.
 
-    `max_rows` bounds the UNet rows of one step (a guided picture takes two), `max_waiting` the pictures waiting.
+    `max_rows` bounds the UNet rows of one step at the native size (a guided picture takes two); None leaves it to the
+    measured cost of a step. `max_waiting` bounds the pictures waiting.
     """
 
     latent_channels: int
     vae_scale_factor: int
-    max_rows: int
+    max_rows: int | None
     max_waiting: int
     intra_op_thread_count: int
     providers: tuple[str, ...]
@@ -66,14 +68,14 @@ class EngineParameters:
         engine = cls(
             latent_channels=integer(parameters, "latent_channels"),
             vae_scale_factor=integer(parameters, "vae_scale_factor"),
-            max_rows=integer(parameters, "max_rows"),
+            max_rows=integer(parameters, "max_rows") if "max_rows" in parameters else None,
             max_waiting=integer(parameters, "max_waiting"),
             intra_op_thread_count=integer(parameters, "intra_op_thread_count"),
             providers=tuple(text(parameters, "providers").split(",")),
         )
-        if engine.max_rows < 2:
+        if engine.max_rows is not None and engine.max_rows < FEWEST_ROWS:
             raise UnsupportedConfig(
-                f"max_rows is {engine.max_rows}; it must be at least 2, the rows of one guided picture."
+                f"max_rows is {engine.max_rows}; it must be at least {FEWEST_ROWS}, the rows of two guided pictures."
             )
         if engine.max_waiting < 1:
             raise UnsupportedConfig(f"max_waiting is {engine.max_waiting}; it must be at least 1.")

@@ -1,37 +1,16 @@
-"""Which pictures take the next step together; knows no tensors."""
+"""Which pictures take the next step together; knows no tensors and no clock of its own."""
 
 from __future__ import annotations
 
-import bisect
-from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic
 
 from diffusion_engine.errors import WaitingRoomFull
+from diffusion_engine.lane import BatchKey, Lane, T
+from diffusion_engine.step_cost import StepCost
 
-
-@dataclass(frozen=True, slots=True)
-class BatchKey:
-    """What pictures must share to be one UNet batch: latent height and width, and tokens of text."""
-
-    latent_height: int
-    latent_width: int
-    text_length: int
-
-
-class Schedulable(Protocol):
-    """What the scheduler needs to know of a picture."""
-
-    key: BatchKey
-    order: tuple[int, int]
-
-    @property
-    def rows(self) -> int:
-        """UNet rows that a step of it may take."""
-
-
-T = TypeVar("T", bound=Schedulable)
+_PROMOTION_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,82 +21,105 @@ class Batch(Generic[T]):
     members: tuple[T, ...]
 
 
-@dataclass(slots=True)
-class _Lane(Generic[T]):
-    """The pictures of one key: those taking steps, and those waiting in order of (priority, arrival)."""
-
-    running: list[T] = field(default_factory=list)
-    waiting: list[T] = field(default_factory=list)
-
-
 class Scheduler(Generic[T]):
     """Continuous batching (Yu et al., Orca, OSDI 2022) with one UNet evaluation as the iteration.
 
-    Pictures join their key's running set as soon as its rows leave room, first by priority, then by arrival, and leave
-    it when they finish. Keys take turns, one step each. Not thread-safe: the engine calls it under its lock.
+    Within a key, the step goes to the pictures with the best priority and, among those, the least remaining work; who
+    waits ages towards the front (`Lane`). Between keys, time is shared by deficit round robin (Shreedhar & Varghese,
+    1995) with a step's seconds as its size, so that neither a large picture nor many small ones block the others.
+    Times are seconds on a clock of the caller's. Not thread-safe: the engine calls it under its lock.
     """
 
-    def __init__(self, max_rows: int, max_waiting: int) -> None:
-        self._max_rows = max_rows
+    def __init__(self, cost: StepCost, max_waiting: int) -> None:
+        self._cost = cost
         self._max_waiting = max_waiting
-        # The order of the keys is the order of their turns.
-        self._lanes: OrderedDict[BatchKey, _Lane[T]] = OrderedDict()
-        self._arrivals = 0
+        self._lanes: dict[BatchKey, Lane[T]] = {}
+        self._turns: deque[Lane[T]] = deque()
+        self._promoted_at = 0.0
 
     @property
     def waiting(self) -> int:
-        """Pictures that have not joined yet."""
-        return sum(len(lane.waiting) for lane in self._lanes.values())
+        """Pictures that have not taken a step yet."""
+        return sum(lane.waiting for lane in self._turns)
 
     @property
     def running(self) -> int:
-        """Pictures that take steps."""
-        return sum(len(lane.running) for lane in self._lanes.values())
+        """Pictures that have."""
+        return sum(lane.started for lane in self._turns)
 
-    def add(self, members: list[T], priority: int) -> None:
+    def add(self, members: list[T]) -> None:
         """Lets the pictures of one request wait, all or none; raises WaitingRoomFull beyond `max_waiting`."""
         waiting = self.waiting
         if waiting + len(members) > self._max_waiting:
             raise WaitingRoomFull(
-                f"{waiting} pictures are waiting and {self._max_waiting} may; try again later or on another server."
+                f"{waiting} pictures are waiting and {self._max_waiting} may; "
+                f"the expected wait is {self.expected_wait():.0f} s. Try again later or on another server."
             )
         for member in members:
-            self._arrivals += 1
-            member.order = (priority, self._arrivals)
-            lane = self._lanes.setdefault(member.key, _Lane())
-            bisect.insort(lane.waiting, member, key=lambda other: other.order)
+            lane = self._lanes.get(member.key)
+            if lane is None:
+                lane = self._lanes[member.key] = Lane(member.key, self._cost)
+                self._turns.append(lane)
+            lane.add(member)
 
     def remove(self, member: T) -> None:
         """Takes a picture out, wherever it is; one that is already out is fine."""
         lane = self._lanes.get(member.key)
         if lane is None:
             return
-        for group in (lane.running, lane.waiting):
-            if member in group:
-                group.remove(member)
-        if not lane.running and not lane.waiting:
+        lane.remove(member)
+        if lane.empty:
             del self._lanes[member.key]
+            self._turns.remove(lane)
 
     def position(self, member: T) -> int | None:
-        """A waiting picture's place in its key's order, 1 being next; None where it takes steps or is out."""
+        """A waiting picture's place in its key's order, 1 being next; None where it has started or is out."""
         lane = self._lanes.get(member.key)
-        return lane.waiting.index(member) + 1 if lane and member in lane.waiting else None
+        return lane.position(member) if lane else None
 
-    def next_batch(self) -> Batch[T] | None:
+    def expected_wait(self) -> float:
+        """Seconds that all the work taken in will take at full batches."""
+        return sum(lane.work for lane in self._turns)
+
+    def expected_seconds(self, members: list[T]) -> float:
+        """Seconds until pictures not added yet would be finished, at full batches.
+
+        Counts what goes before them in their key's order, their own steps, and as much of every other key's work as
+        its turns let it do meanwhile.
+        """
+        total = 0.0
+        for member in members:
+            own = self._lanes.get(member.key)
+            lane = own or Lane(member.key, self._cost)
+            alone = lane.seconds_alone(member)
+            seconds = max(alone, lane.work_before(member) + lane.work_of(member))
+            seconds += sum(min(other.work, seconds) for other in self._turns if other is not own)
+            total = max(total, seconds)
+        return total
+
+    def next_batch(self, now: float) -> Batch[T] | None:
         """The next step's batch, or None where there is nothing to do."""
-        if not self._lanes:
+        if not self._turns:
             return None
-        key, lane = next(iter(self._lanes.items()))
-        self._lanes.move_to_end(key)
-        rows = sum(member.rows for member in lane.running)
-        while lane.waiting and rows + lane.waiting[0].rows <= self._max_rows:
-            member = lane.waiting.pop(0)
-            lane.running.append(member)
-            rows += member.rows
-        return Batch(key, tuple(lane.running))
+        if now - self._promoted_at >= _PROMOTION_SECONDS:
+            self._promoted_at = now
+            for lane in self._turns:
+                lane.promote(now)
+        lane = self._next_lane()
+        return Batch(lane.key, lane.take())
 
-    def __iter__(self) -> Iterator[T]:
-        """Every picture, running or waiting."""
-        for lane in self._lanes.values():
-            yield from lane.running
-            yield from lane.waiting
+    def _next_lane(self) -> Lane[T]:
+        if len(self._turns) == 1:
+            return self._turns[0]
+        best = min(lane.best_class for lane in self._turns)
+        contenders = [lane for lane in self._turns if lane.best_class == best]
+        # With the dearest step as the quantum, every turn allows at least one step.
+        quantum = max(lane.step_seconds for lane in contenders)
+        while True:
+            lane = self._turns[0]
+            if lane.best_class == best:
+                if lane.deficit >= lane.step_seconds:
+                    lane.deficit -= lane.step_seconds
+                    return lane
+                lane.deficit += quantum
+            self._turns.rotate(-1)

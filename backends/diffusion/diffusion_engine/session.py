@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +47,28 @@ class UNetSession:
                 "Export the family again."
             )
         self.text_width = int(inputs["encoder_hidden_states"].shape[2])
+        self._graph = path
+        self._threads = intra_op_thread_count or os.cpu_count()
+
+    @property
+    def fingerprint(self) -> tuple[str, ...]:
+        """What a measurement of this session depends on: graph, providers, library, threads and processor."""
+        with self._graph.open("rb") as graph:
+            digest = hashlib.file_digest(graph, "sha256").hexdigest()
+        providers = ",".join(self._session.get_providers())
+        return digest, providers, onnxruntime.__version__, str(self._threads), _processor()
 
     def run(self, sample: Array, timestep: Array, embeddings: Array) -> Array:
         """The model's output [B, C, h, w] for latents [B, C, h, w], timesteps [B] and embeddings [B, T, D]."""
         feeds = {"sample": sample, "timestep": timestep, "encoder_hidden_states": embeddings}
         output: Array = self._session.run(None, feeds)[0]
         return output
+
+
+def _processor() -> str:
+    """The processor's name; `platform.processor` is empty on many Linux systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith("model name")), platform.processor())

@@ -1,0 +1,72 @@
+"""Measuring what a UNet step costs on this machine, once for every graph, device and library version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from diffusion_engine.session import UNetSession
+
+_RUNS = 20
+_ROWS = (1, 2, 4, 8, 16, 32)
+# What one row count may take: a UNet of seconds a row is measured in fewer runs, and in fewer row counts.
+_SECONDS_A_COUNT = 3.0
+# CLIP's window. The text's length hardly matters to a step's cost.
+_TOKENS = 77
+
+log = logging.getLogger(__name__)
+
+
+def cost_curve(session: UNetSession, latent_shape: tuple[int, int, int], cache: Path) -> dict[int, float]:
+    """Seconds of a step by its rows at the native latent shape [C, h, w].
+
+    Read from `cache` where this very session was measured before; else measured, as the median of up to 20 runs for
+    each row count, and kept there. A cache that can't be written costs the next start the same measurement.
+    """
+    key = hashlib.sha256(repr((session.fingerprint, latent_shape)).encode()).hexdigest()
+    file = cache / f"{key[:32]}.json"
+    try:
+        stored = json.loads(file.read_text())
+        return {int(rows): float(seconds) for rows, seconds in stored.items()}
+    except (OSError, ValueError, AttributeError):
+        curve = _measure(session, latent_shape)
+    _write(file, json.dumps(curve))
+    return curve
+
+
+def _measure(session: UNetSession, latent_shape: tuple[int, int, int]) -> dict[int, float]:
+    curve: dict[int, float] = {}
+    for rows in _ROWS:
+        sample = np.zeros((rows, *latent_shape), np.float32)
+        timestep = np.full(rows, 500, np.float32)
+        embeddings = np.zeros((rows, _TOKENS, session.text_width), np.float32)
+        session.run(sample, timestep, embeddings)
+        began = time.perf_counter()
+        runs: list[float] = []
+        while len(runs) < _RUNS and (not runs or time.perf_counter() - began < _SECONDS_A_COUNT):
+            before = time.perf_counter()
+            session.run(sample, timestep, embeddings)
+            runs.append(time.perf_counter() - before)
+        curve[rows] = statistics.median(runs)
+        if len(runs) < 3:
+            break
+    return curve
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as part:
+            part.write(text)
+        # Another model process may be writing the same file.
+        os.replace(part.name, file)
+    except OSError as error:
+        log.warning("the step costs could not be kept in %s: %s", file, error)
