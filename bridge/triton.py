@@ -39,9 +39,9 @@ _CHANNEL_OPTIONS = [
 # Triton's ensemble scheduler puts its own name before a step's message.
 _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 # Parts of messages that tell apart what Triton gives the same status: of its python backend, and of the diffusion
-# backend's engine (WaitingRoomFull, DeadlineExceeded).
+# backend's engine (WaitingRoomFull, DeadlineUnreachable, DeadlineExceeded).
 _DEAD_STUB = "Stub process"
-_WAITING_ROOM_FULL = "pictures are waiting"
+_REFUSED = ("pictures are waiting", "would take about")
 _DEADLINE_EXCEEDED = "deadline exceeded"
 
 
@@ -157,7 +157,7 @@ def _translate(error: InferenceServerException) -> BridgeError:
             return ModelNotLoaded(f"The model server has not loaded what was asked for: {message}")
         case "StatusCode.UNAVAILABLE" if message.startswith(_DEADLINE_EXCEEDED):
             return DeadlineExceeded("The time limit passed before the picture was finished.")
-        case "StatusCode.UNAVAILABLE" if _WAITING_ROOM_FULL in message:
+        case "StatusCode.UNAVAILABLE" if any(part in message for part in _REFUSED):
             return Overloaded(message)
         case "StatusCode.UNAVAILABLE":
             return ModelUnavailable(f"The model server is not available: {message}")

@@ -169,7 +169,6 @@ def _unet(name: str, checkpoint: Checkpoint, parameters: FamilyParameters, laten
             **parameters.engine_strings(),
             **_THREADS,
             "providers": "cpu",
-            "max_rows": str(MAX_BATCH_SIZE),
             "max_waiting": str(_MAX_WAITING),
             "latent_channels": str(checkpoint.latent_channels),
             "vae_scale_factor": str(checkpoint.vae_scale_factor),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import diffusers
@@ -31,54 +31,58 @@ def psnr(ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The checkpoint's pipeline, and the scheduler config that every sampler's scheduler is made from."""
+
+    pipeline: diffusers.StableDiffusionPipeline
+    scheduler_config: dict[str, Any]
+
+    def picture(self, sampler: str, width: int, height: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+        """Its final latents [4, h, w] and its picture."""
+        scheduler = getattr(diffusers, SAMPLERS[sampler].diffusers_class)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.pipeline.scheduler = scheduler.from_config(self.scheduler_config, **SAMPLERS[sampler].overrides)
+        latents = self.pipeline(
+            PROMPT,
+            width=width,
+            height=height,
+            num_inference_steps=SETTINGS["STEPS"],
+            guidance_scale=SETTINGS["GUIDANCE_SCALE"],
+            generator=torch.Generator("cpu").manual_seed(SETTINGS["SEED"]),
+            output_type="latent",
+        ).images
+        with torch.no_grad():
+            decoded = self.pipeline.vae.decode(latents / self.pipeline.vae.config.scaling_factor).sample
+        image = self.pipeline.image_processor.postprocess(decoded, output_type="pil")[0]
+        return latents[0].numpy(), np.asarray(image)
+
+
 @pytest.fixture(scope="module")
-def pipeline() -> diffusers.StableDiffusionPipeline:
+def reference() -> Reference:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = diffusers.StableDiffusionPipeline.from_pretrained(CHECKPOINT)
-    made.set_progress_bar_config(disable=True)
-    return made
-
-
-def diffusers_picture(
-    pipeline: diffusers.StableDiffusionPipeline, sampler: str, width: int, height: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """The reference's final latents and picture."""
-    oracle = SAMPLERS[sampler]
-    scheduler = getattr(importlib.import_module("diffusers"), oracle.diffusers_class)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pipeline.scheduler = scheduler.from_config(pipeline.scheduler_config, **oracle.overrides)
-    latents = pipeline(
-        PROMPT,
-        width=width,
-        height=height,
-        num_inference_steps=SETTINGS["STEPS"],
-        guidance_scale=SETTINGS["GUIDANCE_SCALE"],
-        generator=torch.Generator("cpu").manual_seed(SETTINGS["SEED"]),
-        output_type="latent",
-    ).images
-    with torch.no_grad():
-        decoded = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
-    image = pipeline.image_processor.postprocess(decoded, output_type="pil")[0]
-    return latents[0].numpy(), np.asarray(image)
+        pipeline = diffusers.StableDiffusionPipeline.from_pretrained(CHECKPOINT)
+    pipeline.set_progress_bar_config(disable=True)
+    return Reference(pipeline, dict(pipeline.scheduler.config))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_pictures_equal_those_of_diffusers(
-    demo: FamilyClient, pipeline: diffusers.StableDiffusionPipeline, sampler: str, size: tuple[int, int]
+    demo: FamilyClient, reference: Reference, sampler: str, size: tuple[int, int]
 ) -> None:
     width, height = size
     settings = {**SETTINGS, "WIDTH": width, "HEIGHT": height, "SAMPLER": sampler}
-    reference_latents, reference = diffusers_picture(pipeline, sampler, width, height)
+    their_latents, theirs = reference.picture(sampler, width, height)
 
     latents = demo.latents(PROMPT, **settings)
-    error = np.linalg.norm(latents - reference_latents) / np.linalg.norm(reference_latents)
+    error = np.linalg.norm(latents - their_latents) / np.linalg.norm(their_latents)
     assert error <= CLOSE_LATENTS
     made = demo.picture(PROMPT=PROMPT, **settings)
     assert made.image.shape == (height, width, 3)
-    assert psnr(made.image, reference) >= CLOSE_DB
+    assert psnr(made.image, theirs) >= CLOSE_DB
 
     # Without these the comparison could pass on pictures that ignore their inputs.
     others = {
@@ -89,4 +93,4 @@ def test_pictures_equal_those_of_diffusers(
     }
     for name, change in others.items():
         other = demo.picture(**{"PROMPT": PROMPT, **settings, **change})
-        assert psnr(other.image, reference) < FAR_DB, f"another {name} makes the same picture"
+        assert psnr(other.image, theirs) < FAR_DB, f"another {name} makes the same picture"

@@ -1,0 +1,1 @@
+"""Which pictures take UNet steps together: this project's scheduler and what others do, behind one interface."""
