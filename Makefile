@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 PROTOS := protos/starweave_pb2.py
 
-.PHONY: demo serve test lint bench proto
+.PHONY: demo serve test lint bench proto readme
 .SILENT:
 
 # PROMPT="..." changes the prompt.
@@ -28,6 +28,10 @@ lint: .venv/develop.stamp $(PROTOS)
 bench: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks.perf_analyzer
 	$(BIN)/python -m benchmarks.with_server benchmarks.adherence
+
+# Writes README's generated parts.
+readme: .venv/develop.stamp $(PROTOS)
+	PYTHONPATH=backends/diffusion:. $(BIN)/python -m tests.readme
 
 proto: $(PROTOS)
 

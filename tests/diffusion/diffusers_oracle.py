@@ -1,4 +1,4 @@
-"""The diffusers scheduler that a sampler stands for, driven as diffusers' pipelines drive it, and a table driven alike."""
+"""The diffusers scheduler of a sampler, driven as diffusers' pipelines drive it, and a table driven alike."""
 
 from __future__ import annotations
 

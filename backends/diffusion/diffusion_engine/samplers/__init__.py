@@ -84,9 +84,9 @@ def build(config: SchedulerConfig, sampler: str, steps: int, strength: float = 1
     """The coefficient table of `sampler`; pure, and worth caching (milliseconds).
 
     Of `steps` steps the last `int(steps*strength)` are taken, with `strength` above 0 and up to 1, as in
-    `get_timesteps` of diffusers' StableDiffusionImg2ImgPipeline. Raises `InvalidRequest` for an unknown sampler, a step count outside
-    what it can do with this config and a strength that is out of range or leaves no step, and `UnsupportedConfig`
-    where the config asks this sampler for something the engine does not implement.
+    `get_timesteps` of diffusers' StableDiffusionImg2ImgPipeline. Raises `InvalidRequest` for an unknown sampler, a
+    step count outside what it can do with this config and a strength that is out of range or leaves no step, and
+    `UnsupportedConfig` where the config asks this sampler for something the engine does not implement.
     """
     if sampler not in SAMPLERS:
         raise InvalidRequest(f"the sampler {sampler!r} is not known; use one of {', '.join(SAMPLERS)}")
