@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from benchmarks.job import Job
 from benchmarks.loads import Load, PictureSettings
 from benchmarks.policies.policy import Policy, Turn
+from benchmarks.served import ServedPicture
 
 
 class Clock(Protocol):
@@ -33,36 +33,30 @@ class Machine(Protocol):
         """Lets go of a finished job."""
 
 
-def dispatch(policy: Policy, load: Load, machine: Machine, clock: Clock) -> list[Job]:
-    """Serves the whole load and returns its jobs, all finished, in the order in which they ended."""
-    ended: list[Job] = []
-    under_way = arrived = steps = 0
+def dispatch(policy: Policy, load: Load, machine: Machine, clock: Clock) -> list[ServedPicture]:
+    """Serves the whole load and returns its pictures in the order in which they ended."""
+    ended: list[ServedPicture] = []
+    under_way = steps = 0
     while under_way or load.next_arrival() is not None:
         for arrival, picture in load.due(clock.now()):
-            policy.add(Job(arrived, picture, arrival, picture.steps, machine.alone(picture), steps))
-            arrived, under_way = arrived + 1, under_way + 1
+            policy.add(Job(picture, arrival, picture.steps, machine.alone(picture), steps))
+            under_way += 1
         turn = policy.next_turn(clock.now())
         if turn is None:
-            times = [time for time in (policy.wake_at(), load.next_arrival()) if time is not None]
-            clock.wait_until(min(times))
+            clock.wait_until(min(time for time in (policy.wake_at(), load.next_arrival()) if time is not None))
             continue
         for member in turn.members:
-            if member.started is None:
-                member.started, member.steps_waited = clock.now(), steps - member.arrival_step
+            if not member.started:
+                member.started, member.steps_waited = True, steps - member.arrival_step
         machine.run(turn)
         steps += turn.evaluations
         for member in turn.members:
             member.evaluations_left -= turn.evaluations
-            member.turns += turn.evaluations
             member.rows_seen += turn.rows * turn.evaluations
             if member.evaluations_left == 0:
-                member.finished = clock.now()
                 policy.remove(member)
                 machine.release(member)
-                load.on_finished(member.finished)
-                ended.append(member)
+                load.on_finished(clock.now())
+                ended.append(member.served(clock.now()))
                 under_way -= 1
     return ended
-
-
-PolicyMaker = Callable[[], Policy]

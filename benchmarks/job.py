@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from diffusion_engine.lane import BatchKey
 
 from benchmarks.loads import PictureSettings
+from benchmarks.served import ServedPicture
 
 _PIXELS_A_LATENT = 8
 _TOKENS = 77
@@ -15,22 +16,19 @@ _TOKENS = 77
 # Compared by identity: two jobs with equal settings are still two.
 @dataclass(slots=True, eq=False)
 class Job:
-    """A picture with its times in seconds; it has what `diffusion_engine.lane.Schedulable` asks for.
+    """A picture with its times in seconds. It has what `diffusion_engine.lane.Schedulable` asks for.
 
-    `alone` is what its steps take with nothing else on the machine; `rows_seen` and `turns` count the UNet rows and
-    steps it took part in, `steps_waited` the steps that others took between its arrival and its first one.
+    `alone` is what its steps take with nothing else on the machine; `rows_seen` counts the UNet rows of the steps it
+    took part in, `arrival_step` the machine's steps before it arrived, `steps_waited` those from there to its first.
     """
 
-    index: int
     settings: PictureSettings
     arrival: float
     evaluations_left: int
     alone: float
     arrival_step: int
-    started: float | None = None
-    finished: float = 0.0
+    started: bool = False
     rows_seen: int = 0
-    turns: int = 0
     steps_waited: int = 0
 
     @property
@@ -49,7 +47,7 @@ class Job:
         """All alike."""
         return 2
 
-    @property
-    def latency(self) -> float:
-        """Seconds from arrival to the end of its last step."""
-        return self.finished - self.arrival
+    def served(self, finished: float) -> ServedPicture:
+        """What is left of it once its last step is done."""
+        mean_rows = self.rows_seen / self.settings.steps
+        return ServedPicture(self.arrival, finished, self.alone, mean_rows, self.steps_waited)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -131,4 +130,3 @@ class ClosedLoop:
 
 
 Load = OpenLoop | ClosedLoop
-LoadMaker = Callable[[int], Load]

@@ -1,20 +1,44 @@
-"""What became of one load under one policy."""
+"""What became of a load: its pictures one by one, and the figures over all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.job import Job
 from benchmarks.statistics import Distribution
 
-# Ahead of this share of the pictures the queue is still filling up.
+# While this share of the pictures arrives the queue is still filling up.
 _WARM_UP = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class ServedPicture:
+    """One picture that was asked for and made; times are seconds from the load's beginning.
+
+    `alone` is what the same picture takes with nothing else on the machine, `mean_rows` the mean of UNet rows of its
+    steps, `steps_waited` the steps that others took between its arrival and its first one.
+    """
+
+    arrival: float
+    finished: float
+    alone: float
+    mean_rows: float
+    steps_waited: float
+
+    @property
+    def latency(self) -> float:
+        """Seconds from asking to having."""
+        return self.finished - self.arrival
+
+    @property
+    def slowdown(self) -> float:
+        """Latency over the time alone."""
+        return self.latency / self.alone
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
-    """Figures of a served load; latencies in seconds, slowdown is latency over the same picture's time alone."""
+    """Figures of a served load: latencies in seconds, slowdowns, UNet rows per step as pictures saw them."""
 
     pictures: int
     pictures_per_second: float
@@ -24,15 +48,15 @@ class Served:
     steps_waited: Distribution
 
     @classmethod
-    def of(cls, jobs: Sequence[Job]) -> Served:
-        """The figures of finished jobs; the first tenth to arrive is left out of all but the throughput."""
-        counted = [job for job in jobs if job.index >= _WARM_UP * len(jobs)]
-        first = min(job.arrival for job in jobs)
+    def of(cls, pictures: Sequence[ServedPicture]) -> Served:
+        """The figures; the first tenth to arrive is left out of all but the throughput."""
+        arrived = sorted(pictures, key=lambda picture: picture.arrival)
+        counted = arrived[int(_WARM_UP * len(arrived)) :]
         return cls(
-            pictures=len(jobs),
-            pictures_per_second=len(jobs) / (max(job.finished for job in jobs) - first),
-            latency=Distribution.of([job.latency for job in counted]),
-            slowdown=Distribution.of([job.latency / job.alone for job in counted]),
-            rows_per_step=sum(job.rows_seen for job in counted) / sum(job.turns for job in counted),
-            steps_waited=Distribution.of([job.steps_waited for job in counted]),
+            pictures=len(arrived),
+            pictures_per_second=len(arrived) / (max(each.finished for each in arrived) - arrived[0].arrival),
+            latency=Distribution.of([each.latency for each in counted]),
+            slowdown=Distribution.of([each.slowdown for each in counted]),
+            rows_per_step=sum(each.mean_rows for each in counted) / len(counted),
+            steps_waited=Distribution.of([each.steps_waited for each in counted]),
         )

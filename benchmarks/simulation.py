@@ -1,56 +1,103 @@
 """The real scheduler and its rivals under a virtual clock, with step costs given as data.
 
-A simulation: no picture is made. It leaves out the text encoder, the VAE and everything that costs no UNet step.
+A simulation: no picture is made. It leaves out the text encoder, the VAE and all else that is no UNet step.
+`python -m benchmarks.simulation` runs the H200 curve alone and prints it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.dispatch import PolicyMaker, dispatch
-from benchmarks.job import Job
+import click
+
+from benchmarks.dispatch import dispatch
 from benchmarks.loads import ClosedLoop, Load, OpenLoop, PictureSettings, Sizes, Workload, draw, poisson_arrivals
-from benchmarks.policies.continuous import ContinuousBatching
-from benchmarks.policies.keyed_steps import KeyedStepBatching
-from benchmarks.policies.policy import Turn
-from benchmarks.policies.whole_request import WholeRequestBatching
-from benchmarks.statistics import Distribution
-from benchmarks.step_curves import StepCurve
+from benchmarks.policies import PolicyName, make_policy
+from benchmarks.served import Served
+from benchmarks.simulated_machine import SimulatedMachine, VirtualClock
+from benchmarks.step_curves import H200, StepCurve
+
+CLIENTS = 64
+LOAD = 0.8
+WORKLOADS = (Workload.REALISTIC, Workload.MIXED)
 
 
-class VirtualClock:
-    """Time that moves only when it is told to."""
+@dataclass(frozen=True, slots=True)
+class SimulatedTrial:
+    """One policy under one load; trials of the same number served the very same pictures.
 
-    def __init__(self) -> None:
-        self._now = 0.0
+    `load` is a sentence; `arrivals_per_second` is None for a closed loop.
+    """
 
-    def now(self) -> float:
-        """The time."""
-        return self._now
+    curve: str
+    workload: Workload
+    load: str
+    arrivals_per_second: float | None
+    policy: PolicyName
+    trial: int
+    served: Served
 
-    def wait_until(self, time: float) -> None:
-        """Moves on to `time`."""
-        self._now = max(self._now, time)
+
+SATURATED = f"{CLIENTS} clients, closed loop"
+AT_LIMIT = f"Poisson at {LOAD:.0%} of the limit"
+AT_WHOLE_REQUEST = f"Poisson at {LOAD:.0%} of what whole-request batching sustains"
 
 
-class SimulatedMachine:
-    """Takes steps by letting the time pass that the curve says."""
+def simulate(curve: StepCurve, workloads: Sequence[Workload], pictures: int, trials: int) -> list[SimulatedTrial]:
+    """Every policy under saturation and under two Poisson loads, for each workload.
 
-    def __init__(self, curve: StepCurve, clock: VirtualClock) -> None:
-        self._curve = curve
-        self._clock = clock
-        self.row_evaluations = 0
+    The limit is the curve's best rows per second over the mean rows of a picture; what whole-request batching sustains
+    is its throughput at saturation.
+    """
+    results: list[SimulatedTrial] = []
+    for workload, trial in itertools.product(workloads, range(trials)):
+        drawn = draw(workload, pictures, Sizes(curve.native_size, 2 * curve.native_size), trial)
 
-    def alone(self, picture: PictureSettings) -> float:
-        """Seconds that a picture's steps take with nothing else to do."""
-        return picture.steps * self._curve.step_seconds(picture.rows, picture.size)
+        def run(load: str, rate: float | None, workload: Workload = workload, trial: int = trial,
+                drawn: list[PictureSettings] = drawn) -> dict[PolicyName, Served]:  # fmt: skip
+            served = {}
+            for name in PolicyName:
+                source: Load = (
+                    ClosedLoop(drawn, CLIENTS)
+                    if rate is None
+                    else OpenLoop(drawn, poisson_arrivals(rate, len(drawn), trial))
+                )
+                served[name] = serve(curve, name, source)
+                results.append(SimulatedTrial(curve.name, workload, load, rate, name, trial, served[name]))
+            return served
 
-    def run(self, turn: Turn) -> None:
-        """Moves the clock by the turn's steps."""
-        self.row_evaluations += turn.rows * turn.evaluations
-        size = turn.members[0].settings.size
-        self._clock.wait_until(self._clock.now() + turn.evaluations * self._curve.step_seconds(turn.rows, size))
+        sustained = run(SATURATED, None)[PolicyName.WHOLE_REQUEST].pictures_per_second
+        run(AT_LIMIT, LOAD * limit(curve, drawn))
+        run(AT_WHOLE_REQUEST, LOAD * sustained)
+    return results
 
-    def release(self, job: Job) -> None:
-        """Nothing is held."""
+
+def serve(curve: StepCurve, name: PolicyName, load: Load) -> Served:
+    """One policy serving one load on a fresh virtual clock."""
+    clock = VirtualClock()
+    return Served.of(dispatch(make_policy(name, curve.cost()), load, SimulatedMachine(curve, clock), clock))
+
+
+def limit(curve: StepCurve, pictures: Sequence[PictureSettings]) -> float:
+    """Pictures per second if every step had the curve's best rate of rows."""
+    rows = sum(each.steps * each.rows * (each.size / curve.native_size) ** 2 for each in pictures)
+    return curve.rows_per_second() * len(pictures) / rows
+
+
+@click.command()
+@click.option("--pictures", default=600, show_default=True)
+def main(pictures: int) -> None:
+    """Simulate the H200 curve once and print the figures."""
+    for trial in simulate(H200, WORKLOADS, pictures, 1):
+        served = trial.served
+        click.echo(
+            f"{trial.workload}, {trial.load}, {trial.policy}: {served.pictures_per_second:.3f} pictures/s, "
+            f"latency mean {served.latency.mean:.1f} s, p99 {served.latency.p99:.1f} s, "
+            f"slowdown p99 {served.slowdown.p99:.1f}, {served.rows_per_step:.1f} rows per step"
+        )
+
+
+if __name__ == "__main__":
+    main()

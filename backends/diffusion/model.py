@@ -17,6 +17,7 @@ from diffusion_engine.errors import EngineError, InvalidRequest
 from diffusion_engine.loading import load_engine
 from diffusion_engine.picture import Family, Wishes
 from diffusion_engine.request import FinishedPicture
+from triton_metrics import MetricPublisher
 from triton_responder import Responder
 
 # Within Triton's --exit-timeout-secs, which is 30 by default.
@@ -34,8 +35,10 @@ class TritonPythonModel:
         self._family = Family.from_parameters(parameters)
         self._engine = load_engine(Path(pb_utils.get_model_dir()), parameters, self._family, _cache_folder())
         self._responder = Responder(self._engine)
+        self._metrics = MetricPublisher(self._engine, self._name, self._version)
         self._engine.start()
         self._responder.start()
+        self._metrics.start()
 
     def execute(self, requests: list[Any]) -> None:
         """Answers control requests at once and hands generations to the engine; never blocks."""
@@ -50,6 +53,7 @@ class TritonPythonModel:
         """Drains: within the bound every generation gets its picture, beyond it its error."""
         self._engine.drain(_DRAIN_SECONDS)
         self._responder.stop()
+        self._metrics.stop()
 
     def _take(self, request: Any, sender: Any) -> None:
         order = _array(request, "CONTROL")

@@ -13,13 +13,12 @@ class WholeRequestBatching:
 
     Equal means the same size, steps, guidance scale and sampler, as in NVIDIA's Stable Diffusion tutorial for Triton
     and SGLang's dynamic batching. A batch that is not full waits until its oldest request has waited `delay` seconds.
-    With `budget_rows` 1 nothing is batched. The rows of a batch are bounded as the engine bounds a step's.
+    The rows of a batch are bounded as the engine bounds a step's.
     """
 
-    def __init__(self, cost: StepCost, delay: float, batched: bool = True) -> None:
+    def __init__(self, cost: StepCost, delay: float) -> None:
         self._cost = cost
         self._delay = delay
-        self._batched = batched
         self._queue: list[Job] = []
         self._wake_at: float | None = None
 
@@ -36,7 +35,7 @@ class WholeRequestBatching:
         if not self._queue:
             return None
         head = self._queue[0]
-        budget = max(self._cost.budget_at(head.key.pixels), head.rows) if self._batched else head.rows
+        budget = max(self._cost.budget_at(head.key.pixels), head.rows)
         members = [job for job in self._queue if _key(job) == _key(head)][: budget // head.rows]
         full = (len(members) + 1) * head.rows > budget
         ripe = head.arrival + self._delay

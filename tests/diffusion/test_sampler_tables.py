@@ -101,7 +101,7 @@ def test_predicts_x0_as_diffusers(sampler: str, prediction_type: str) -> None:
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 def test_finds_the_picture_in_latents_that_are_noised_by_the_table(sampler: str, prediction_type: str) -> None:
     table = table_of(DEMO | {"prediction_type": prediction_type}, sampler, 20)
-    clean, noise = NoiseStream(1).normal(SHAPE), NoiseStream(2).normal(SHAPE)
+    clean, noise = (NoiseStream(seed).normal(SHAPE).astype(np.float64) for seed in (1, 2))
     for i in range(table.evaluations - 1):
         alpha, sigma = table.known_signal[i], table.known_noise[i]
         m = noise if prediction_type == "epsilon" else alpha * noise - sigma * clean

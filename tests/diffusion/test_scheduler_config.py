@@ -7,7 +7,13 @@ from collections.abc import Mapping
 
 import pytest
 from diffusion_engine.errors import UnsupportedConfig
-from diffusion_engine.scheduler_config import BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing
+from diffusion_engine.scheduler_config import (
+    BetaSchedule,
+    PredictionType,
+    SchedulerConfig,
+    SigmaSpacing,
+    TimestepSpacing,
+)
 
 MINIMAL: Mapping[str, object] = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 
@@ -26,10 +32,28 @@ def test_reads_what_the_file_says() -> None:
     )
 
 
-def test_absent_spacing_and_clipping_are_left_to_the_sampler() -> None:
+def test_what_is_absent_is_left_to_the_sampler() -> None:
     config = SchedulerConfig.from_json(MINIMAL)
     assert config.timestep_spacing is None
     assert config.clip_sample is None
+    assert config.set_alpha_to_one is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "spacing"),
+    [
+        ({}, SigmaSpacing.TIMESTEPS),
+        ({"use_karras_sigmas": True, "use_exponential_sigmas": False}, SigmaSpacing.KARRAS),
+        ({"use_karras_sigmas": False, "use_exponential_sigmas": True}, SigmaSpacing.EXPONENTIAL),
+    ],
+)
+def test_sigma_spacing(flags: Mapping[str, object], spacing: SigmaSpacing) -> None:
+    assert SchedulerConfig.from_json({**MINIMAL, **flags}).sigma_spacing is spacing
+
+
+def test_refuses_two_sigma_spacings() -> None:
+    with pytest.raises(UnsupportedConfig, match="use_karras_sigmas and use_exponential_sigmas are both true"):
+        SchedulerConfig.from_json({**MINIMAL, "use_karras_sigmas": True, "use_exponential_sigmas": True})
 
 
 @pytest.mark.parametrize(
@@ -42,7 +66,9 @@ def test_absent_spacing_and_clipping_are_left_to_the_sampler() -> None:
         ("trained_betas", None),
         ("thresholding", False),
         ("interpolation_type", "linear"),
-        ("use_karras_sigmas", True),
+        ("use_karras_sigmas", None),
+        ("use_exponential_sigmas", None),
+        ("shift_terminal", None),
         ("variance_type", "fixed_small"),
         ("lambda_min_clipped", json.loads("-Infinity")),
     ],
@@ -64,7 +90,9 @@ def test_accepts_what_changes_nothing(key: str, value: object) -> None:
         ("interpolation_type", "log_linear"),
         ("timestep_type", "continuous"),
         ("use_beta_sigmas", True),
-        ("use_exponential_sigmas", True),
+        ("use_exponential_sigmas", "yes"),
+        ("use_karras_sigmas", 1),
+        ("shift_terminal", 0.1),
         ("use_flow_sigmas", True),
         ("use_lu_lambdas", True),
         ("sigma_max", 80.0),

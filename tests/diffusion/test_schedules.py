@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ with warnings.catch_warnings():
 from diffusion_engine.errors import InvalidRequest
 from diffusion_engine.scheduler_config import SchedulerConfig, TimestepSpacing
 from diffusion_engine.schedules import (
+    Vector,
     alphas_cumprod,
+    distilled_timesteps,
+    exponential_sigmas,
     final_sigma,
     karras_sigmas,
     sigmas,
@@ -88,16 +92,27 @@ def test_refuses_a_timestep_past_the_last_trained() -> None:
         spaced_timesteps(config, 1000, default=TimestepSpacing.LEADING)
 
 
-def test_karras_sigmas_equal_diffusers() -> None:
+@pytest.mark.parametrize(("key", "spread"), [("karras", karras_sigmas), ("exponential", exponential_sigmas)])
+def test_spread_sigmas_equal_diffusers(key: str, spread: Callable[[float, float, int], Vector]) -> None:
     values = BETAS["scaled_linear"]
     trained = sigmas(SchedulerConfig.from_json(values))
-    oracle = diffusers.EulerDiscreteScheduler(use_karras_sigmas=True, timestep_spacing="trailing", **values)
+    oracle = diffusers.EulerDiscreteScheduler(timestep_spacing="trailing", **{f"use_{key}_sigmas": True}, **values)
     for steps in (2, 10, 50):
         oracle.set_timesteps(steps)
         levels = oracle.sigmas.numpy()
-        made = karras_sigmas(float(levels[-2]), float(levels[0]), steps)
+        made = spread(float(levels[-2]), float(levels[0]), steps)
         np.testing.assert_allclose(made, levels[:-1], rtol=1e-6)
         np.testing.assert_allclose(sigmas_to_timesteps(made, trained), oracle.timesteps.numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["LCMScheduler", "TCDScheduler"])
+def test_distilled_timesteps_equal_diffusers(kind: str) -> None:
+    values = BETAS["scaled_linear"] | {"original_inference_steps": 30}
+    oracle = getattr(diffusers, kind)(**values)
+    for steps in range(1, 31):
+        oracle.set_timesteps(steps)
+        made = distilled_timesteps(SchedulerConfig.from_json(values), steps, "any")
+        np.testing.assert_array_equal(made, oracle.timesteps.numpy())
 
 
 def test_final_sigma() -> None:

@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from diffusion_engine.early_cancels import EarlyCancels
 from diffusion_engine.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -24,9 +24,10 @@ from diffusion_engine.errors import (
     StepFailed,
 )
 from diffusion_engine.generation import Generation
+from diffusion_engine.outcome import Outcome
 from diffusion_engine.parameters import EngineParameters
 from diffusion_engine.picture import Picture
-from diffusion_engine.record import Record, StepRecord
+from diffusion_engine.record import Ending, Record, StepRecord
 from diffusion_engine.request import Answer, FinishedPicture, Request
 from diffusion_engine.scheduler import Batch, Scheduler
 from diffusion_engine.session import UNetSession
@@ -35,9 +36,6 @@ from diffusion_engine.step_cost import StepCost
 from diffusion_engine.tables import StepTable
 
 Array = npt.NDArray[np.float32]
-
-_REMEMBERED_CANCELS = 4096
-_REMEMBERED_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +68,7 @@ class Engine:
         self._scheduler: Scheduler[Generation] = Scheduler(cost, parameters.max_waiting)
         self._batch_step = BatchStep(session)
         self._requests: dict[str, Request] = {}
-        self._cancelled_ids: OrderedDict[str, float] = OrderedDict()
+        self._early_cancels = EarlyCancels()
         self._steps_taken = 0
         self._draining = False
         self._wake = threading.Condition()
@@ -95,33 +93,39 @@ class Engine:
         Raises the EngineError that the request is to be answered with: InvalidRequest, DuplicateRequest,
         WaitingRoomFull, DeadlineUnreachable, Draining, or Cancelled where its cancel came first.
         """
-        self._check_embeddings(pictures, prompt_embeddings, negative_embeddings)
         request_id = request_id or uuid.uuid4().hex
-        generations = [
-            self._begin(
-                request_id,
-                picture,
-                prompt_embeddings[row],
-                None if negative_embeddings is None else negative_embeddings[row],
-            )
-            for row, picture in enumerate(pictures)
-        ]
-        request = Request(request_id, generations, [None] * len(generations), deadline, on_answer)
+        try:
+            self._check_embeddings(pictures, prompt_embeddings, negative_embeddings)
+            generations = [
+                self._begin(
+                    request_id,
+                    picture,
+                    prompt_embeddings[row],
+                    None if negative_embeddings is None else negative_embeddings[row],
+                )
+                for row, picture in enumerate(pictures)
+            ]
+            self._admit(Request(request_id, generations, [None] * len(generations), deadline, on_answer))
+        except EngineError as error:
+            self.record.end(Ending(error.outcome, len(pictures)))
+            raise
+
+    def _admit(self, request: Request) -> None:
+        generations = request.generations
         with self._wake:
             if self._draining:
                 raise Draining("This model version is being unloaded; send the request again.")
-            if request_id in self._requests:
-                raise DuplicateRequest(f"A request with the id {request_id!r} is in flight; use a new id.")
-            self._forget_old_cancels()
-            if self._cancelled_ids.pop(request_id, None) is not None:
-                raise Cancelled("The request was cancelled.")
+            if request.id in self._requests:
+                raise DuplicateRequest(f"A request with the id {request.id!r} is in flight; use a new id.")
             now = time.monotonic()
+            if self._early_cancels.take(request.id, now):
+                raise Cancelled("The request was cancelled.")
             for generation in generations:
                 generation.arrival, generation.arrival_step = now, self._steps_taken
-            if deadline is not None:
-                self._check_reachable(generations, deadline - now)
+            if request.deadline is not None:
+                self._check_reachable(generations, request.deadline - now)
             self._scheduler.add(generations)
-            self._requests[request_id] = request
+            self._requests[request.id] = request
             self._wake.notify()
 
     def cancel(self, ids: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -129,7 +133,6 @@ class Engine:
         ended: list[Request] = []
         remembered: list[str] = []
         with self._wake:
-            self._forget_old_cancels()
             for request_id in ids:
                 request = self._requests.get(request_id)
                 if request is not None:
@@ -137,9 +140,9 @@ class Engine:
                     ended.append(request)
                 else:
                     remembered.append(request_id)
-                    self._cancelled_ids[request_id] = time.monotonic()
+                    self._early_cancels.add(request_id, time.monotonic())
         for request in ended:
-            request.on_answer(Cancelled("The request was cancelled."))
+            self._refuse(request, Cancelled("The request was cancelled."))
         return [request.id for request in ended], remembered
 
     def progress(self, request_id: str) -> Progress | None:
@@ -167,7 +170,7 @@ class Engine:
             for request in left:
                 self._take_out(request)
         for request in left:
-            request.on_answer(Draining("This model version was unloaded before the picture was finished."))
+            self._refuse(request, Draining("This model version was unloaded before the picture was finished."))
         # At most the step under way, which notices that nobody waits for it.
         self._thread.join()
 
@@ -199,14 +202,6 @@ class Engine:
         table = self._table_of(picture.sampler, picture.steps)
         return Generation.begin(request_id, picture, table, shape, prompt, negative)
 
-    def _forget_old_cancels(self) -> None:
-        oldest = time.monotonic() - _REMEMBERED_SECONDS
-        while self._cancelled_ids:
-            request_id, since = next(iter(self._cancelled_ids.items()))
-            if since >= oldest and len(self._cancelled_ids) <= _REMEMBERED_CANCELS:
-                break
-            del self._cancelled_ids[request_id]
-
     def _take_out(self, request: Request) -> None:
         """Ends a request under the lock; whoever took it out is the one to answer it."""
         del self._requests[request.id]
@@ -219,8 +214,9 @@ class Engine:
                 expired = self._take_out_expired()
                 batch = self._scheduler.next_batch(time.monotonic())
             for request in expired:
-                request.on_answer(
-                    DeadlineExceeded("deadline exceeded: the time limit passed before the picture was finished.")
+                self._refuse(
+                    request,
+                    DeadlineExceeded("deadline exceeded: the time limit passed before the picture was finished."),
                 )
             if batch is not None:
                 self._step(batch)
@@ -310,6 +306,8 @@ class Engine:
             if len(pictures) < len(request.generations):
                 return
             self._take_out(request)
+        for each in pictures:
+            self.record.end(Ending(Outcome.FINISHED, 1, each.waiting_ms, each.steps_waited))
         request.on_answer(pictures)
 
     def _fail(self, member: Generation, error: EngineError) -> None:
@@ -318,4 +316,8 @@ class Engine:
             if request is None or member not in request.generations:
                 return
             self._take_out(request)
+        self._refuse(request, error)
+
+    def _refuse(self, request: Request, error: EngineError) -> None:
+        self.record.end(Ending(error.outcome, len(request.generations)))
         request.on_answer(error)

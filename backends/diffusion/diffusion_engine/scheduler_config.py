@@ -148,8 +148,9 @@ class SchedulerConfig:
             set_alpha_to_one=_flag(mapping, "set_alpha_to_one", False) if "set_alpha_to_one" in mapping else None,
             clip_sample=_flag(mapping, "clip_sample", False) if "clip_sample" in mapping else None,
             rescale_betas_zero_snr=_flag(mapping, "rescale_betas_zero_snr", False),
-            use_karras_sigmas=_flag(mapping, "use_karras_sigmas", False),
-            use_exponential_sigmas=_flag(mapping, "use_exponential_sigmas", False),
+            # Older diffusers saves null where these are not set.
+            use_karras_sigmas=_flag_or_null(mapping, "use_karras_sigmas"),
+            use_exponential_sigmas=_flag_or_null(mapping, "use_exponential_sigmas"),
             final_sigmas_type=_choice(mapping, "final_sigmas_type", FinalSigma, FinalSigma.ZERO),
             lower_order_final=_flag(mapping, "lower_order_final", True),
             euler_at_final=_flag(mapping, "euler_at_final", False),
@@ -206,6 +207,10 @@ def _flag(mapping: Mapping[str, object], key: str, default: bool) -> bool:
     if not isinstance(value, bool):
         raise _unsupported(key, value, (False, True))
     return value
+
+
+def _flag_or_null(mapping: Mapping[str, object], key: str) -> bool:
+    return mapping.get(key) is not None and _flag(mapping, key, False)
 
 
 def _count(mapping: Mapping[str, object], key: str, default: int, *, least: int) -> int:

@@ -39,16 +39,19 @@ class StepCost:
         return max(FEWEST_ROWS, self.budget * self.pixels // pixels)
 
     def step_seconds(self, rows: int, pixels: int) -> float:
-        """What a step takes, interpolated between the rows measured, in proportion beyond them."""
-        scale = pixels / self.pixels
-        if rows <= self.rows[0]:
-            return self.seconds[0] * scale
+        """What a step takes: interpolated between the rows measured, in proportion outside them.
+
+        A row of another size counts as the native rows that have its pixels: what fills the machine is the same.
+        """
+        native = rows * pixels / self.pixels
+        if native <= self.rows[0]:
+            return self.seconds[0] * native / self.rows[0]
         for index in range(1, len(self.rows)):
-            if rows <= self.rows[index]:
+            if native <= self.rows[index]:
                 before, after = self.rows[index - 1], self.rows[index]
-                part = (rows - before) / (after - before)
-                return (self.seconds[index - 1] * (1 - part) + self.seconds[index] * part) * scale
-        return self.seconds[-1] * rows / self.rows[-1] * scale
+                part = (native - before) / (after - before)
+                return self.seconds[index - 1] * (1 - part) + self.seconds[index] * part
+        return self.seconds[-1] * native / self.rows[-1]
 
     def row_seconds(self, pixels: int) -> float:
         """A row's share of a full step: the unit in which remaining work is counted."""
