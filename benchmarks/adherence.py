@@ -22,6 +22,7 @@ from benchmarks.adherence_report import Run, Verdict, contact_sheet, rates, writ
 from benchmarks.picture_classification import background_color, see, thing_position
 from export.demo.scenes import Scene, random_scene
 from protos import starweave_pb2, starweave_pb2_grpc
+from standalone.client import connect, explain, image_service
 
 RESULTS = Path(__file__).parent / "results"
 _PROMPT_SEED = 2026
@@ -37,7 +38,7 @@ class Task:
     seed: int
 
 
-class GenerationFailed(Exception):
+class PictureRefused(Exception):
     """The server answered with an error instead of a picture; the message is the server's."""
 
 
@@ -100,14 +101,14 @@ def generate(
     steps: int,
     guidance_scale: float,
 ) -> tuple[Image.Image, starweave_pb2.GenerationMetadata]:
-    """One picture from the server. Raises GenerationFailed with the server's sentence, or grpc.RpcError."""
+    """One picture from the server. Raises PictureRefused with the server's sentence, or grpc.RpcError."""
     settings = starweave_pb2.ImageSettings(
         width=size, height=size, steps=steps, guidance_scale=guidance_scale, seed=task.seed
     )
     request = starweave_pb2.ImageRequest(prompt=task.scene.caption, model=model, settings=settings)
     response = stub.GenerateImage(request, timeout=_CALL_TIMEOUT_S)
     if response.error:
-        raise GenerationFailed(response.error)
+        raise PictureRefused(response.error)
     return Image.open(io.BytesIO(response.image_data)), response.metadata
 
 
@@ -139,19 +140,17 @@ def main(
     verdicts: list[Verdict] = []
     pictures: list[Image.Image] = []
     metadata = starweave_pb2.GenerationMetadata()
-    with grpc.insecure_channel(address) as channel:
-        stub = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
+    with connect(address) as channel:
+        stub = image_service(channel)
         for size in sizes:
             with click.progressbar(tasks, label=f"{size}x{size}") as progress:
                 for task in progress:
                     try:
                         picture, metadata = generate(stub, model, task, size, steps, guidance_scale)
-                    except GenerationFailed as failure:
+                    except PictureRefused as failure:
                         raise click.ClickException(f"{task.scene.caption!r} failed: {failure}") from failure
                     except grpc.RpcError as failure:
-                        raise click.ClickException(
-                            f"No picture from {address}: {failure.details()} Is the server running?"
-                        ) from failure
+                        raise explain(failure, address) from failure
                     pictures.append(picture)
                     verdicts.append(judge(picture, task, size))
     run = Run(

@@ -76,7 +76,8 @@ def _frame(pixels: Lab) -> Lab:
 def _contrast(picture: Picture) -> NDArray[np.float64]:
     """Every pixel's distance from the background, in CIELAB."""
     pixels = lab(picture)
-    return np.linalg.norm(pixels - np.median(_frame(pixels), axis=0), axis=-1)
+    distance: NDArray[np.float64] = np.linalg.norm(pixels - np.median(_frame(pixels), axis=0), axis=-1)
+    return distance
 
 
 def thing_color(picture: Picture, center: tuple[float, float], radius: float) -> Color | None:

@@ -54,24 +54,31 @@ def simulate(curve: StepCurve, workloads: Sequence[Workload], pictures: int, tri
     results: list[SimulatedTrial] = []
     for workload, trial in itertools.product(workloads, range(trials)):
         drawn = draw(workload, pictures, Sizes(curve.native_size, 2 * curve.native_size), trial)
-
-        def run(load: str, rate: float | None, workload: Workload = workload, trial: int = trial,
-                drawn: list[PictureSettings] = drawn) -> dict[PolicyName, Served]:  # fmt: skip
-            served = {}
-            for name in PolicyName:
-                source: Load = (
-                    ClosedLoop(drawn, CLIENTS)
-                    if rate is None
-                    else OpenLoop(drawn, poisson_arrivals(rate, len(drawn), trial))
-                )
-                served[name] = serve(curve, name, source)
-                results.append(SimulatedTrial(curve.name, workload, load, rate, name, trial, served[name]))
-            return served
-
-        sustained = run(SATURATED, None)[PolicyName.WHOLE_REQUEST].pictures_per_second
-        run(AT_LIMIT, LOAD * limit(curve, drawn))
-        run(AT_WHOLE_REQUEST, LOAD * sustained)
+        saturated = _compare(curve, workload, trial, drawn, SATURATED, None)
+        results += saturated
+        sustained = figures(saturated, workload, SATURATED, PolicyName.WHOLE_REQUEST)[0].pictures_per_second
+        results += _compare(curve, workload, trial, drawn, AT_LIMIT, LOAD * limit(curve, drawn))
+        results += _compare(curve, workload, trial, drawn, AT_WHOLE_REQUEST, LOAD * sustained)
     return results
+
+
+def figures(trials: Sequence[SimulatedTrial], workload: Workload, load: str, policy: PolicyName) -> list[Served]:
+    """The figures of one case, trial by trial."""
+    return [each.served for each in trials if (each.workload, each.load, each.policy) == (workload, load, policy)]
+
+
+def _compare(
+    curve: StepCurve, workload: Workload, trial: int, drawn: list[PictureSettings], load: str, rate: float | None
+) -> list[SimulatedTrial]:
+    def source() -> Load:
+        return (
+            ClosedLoop(drawn, CLIENTS) if rate is None else OpenLoop(drawn, poisson_arrivals(rate, len(drawn), trial))
+        )
+
+    return [
+        SimulatedTrial(curve.name, workload, load, rate, name, trial, serve(curve, name, source()))
+        for name in PolicyName
+    ]
 
 
 def serve(curve: StepCurve, name: PolicyName, load: Load) -> Served:

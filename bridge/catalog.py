@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bridge.errors import BridgeError, BrokenFamily, ModelUnavailable
-from bridge.families import Family, read_family
+from bridge.families import Capability, Family, read_family
 from bridge.residency import Residency
 from bridge.triton import Triton
 
@@ -48,20 +48,21 @@ class Catalog:
         """How Triton holds this family, or None where it does not."""
         return self._residencies.get(family.name)
 
-    def resolve(self, model: str) -> Residency:
+    def resolve(self, model: str, capability: Capability) -> Residency:
         """The family that makes pictures for a client that asks for `model` (an id, name, alias or "").
 
-        An unknown model falls back to the configured families, then to the first that is ready. Raises
-        ModelUnavailable where the family is known but not ready, or where no family is.
+        An unknown model falls back to the configured families, then to the first that is ready; families that offer
+        the capability come before those that do not. Raises ModelUnavailable where the family is known but not
+        ready, or where no family is.
         """
         for family in self._families.values():
             if model and family.answers_to(model):
                 return self._ready(family.name)
-        for name in (*self._fallback_models, *self._residencies):
-            residency = self._residencies.get(name)
-            if residency is not None and not residency.is_lost:
-                return residency
-        raise ModelUnavailable("No model is ready at the moment; try again in a few seconds.")
+        candidates = [self._residencies.get(name) for name in (*self._fallback_models, *self._residencies)]
+        ready = [residency for residency in candidates if residency is not None and not residency.is_lost]
+        if not ready:
+            raise ModelUnavailable("No model is ready at the moment; try again in a few seconds.")
+        return next((residency for residency in ready if capability in residency.family.ensembles), ready[0])
 
     async def run(self) -> None:
         """Follows the repository until it is cancelled."""
@@ -86,7 +87,7 @@ class Catalog:
             residency = self._residencies.get(family.name)
             if residency is not None:
                 residency.versions = _versions(residency.family, ready)
-            if residency is None or not all(ensemble in ready for ensemble in family.ensembles):
+            if residency is None or not all(ensemble in ready for ensemble in family.ensembles.values()):
                 # Not loaded, or loaded from files that are not known: loading again takes over what has changed.
                 await self._load(family)
             elif residency.family.fingerprint != family.fingerprint:
@@ -125,7 +126,7 @@ class Catalog:
         if fingerprint == family.fingerprint and now < failed_at + _RETRY_SECONDS:
             return
         try:
-            for ensemble in family.ensembles:
+            for ensemble in family.ensembles.values():
                 await self._triton.load(ensemble)
             ready = await self._triton.ready_versions(_QUERY_SECONDS)
         except BridgeError as error:
@@ -142,7 +143,7 @@ class Catalog:
             residency.family, residency.versions = family, _versions(family, ready)
 
     async def _unload(self, family: Family) -> None:
-        for ensemble in family.ensembles:
+        for ensemble in family.ensembles.values():
             try:
                 await self._triton.unload(ensemble)
             except BridgeError as error:

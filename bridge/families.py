@@ -3,15 +3,27 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from bridge.errors import BrokenFamily
 from bridge.sizes import Size, SizePolicy, SizeRange
 
 
+class Capability(StrEnum):
+    """What an ensemble of a family makes a picture from."""
+
+    TEXT_TO_IMAGE = "text-to-image"
+    IMAGE_TO_IMAGE = "image-to-image"
+    INPAINTING = "inpainting"
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One checkpoint, read from its ensemble's parameters in the catalog."""
+    """One checkpoint, read from its ensemble's parameters in the catalog.
+
+    `ensembles` holds the name of the ensemble for each capability that has one; `capabilities` is what users are told.
+    """
 
     name: str
     version: int
@@ -29,7 +41,7 @@ class Family:
     samplers: tuple[str, ...]
     capabilities: tuple[str, ...]
     max_prompt_characters: int
-    ensembles: tuple[str, ...]
+    ensembles: Mapping[str, str]
     models: tuple[str, ...]
     fingerprint: str
 
@@ -72,7 +84,7 @@ def read_family(entry: Mapping[str, Any]) -> Family:
         samplers=parameters.texts("samplers"),
         capabilities=parameters.texts("capabilities"),
         max_prompt_characters=parameters.integer("max_prompt_characters"),
-        ensembles=tuple(entry["ensembles"].values()),
+        ensembles=dict(entry["ensembles"]),
         models=tuple(model["name"] for model in entry["models"]),
         fingerprint=str(entry["fingerprint"]),
     )

@@ -1,9 +1,6 @@
 """Turns the pixels of a finished picture into a file: resized, encoded, with its settings inside."""
 
-import asyncio
 import io
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +10,6 @@ from PIL.PngImagePlugin import PngInfo
 from bridge.generation import Generation
 
 _LOSSY_QUALITY = 92
-
-
-class PictureEncoder:
-    """Encodes in threads of its own (Pillow releases the GIL), so that the event loop keeps answering."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")
-
-    async def encode(self, pixels: NDArray[np.uint8], generation: Generation) -> bytes:
-        """Encodes pixels [H,W,3] at the size and in the format that the request asked for."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, encode, pixels, generation)
-
-    def close(self) -> None:
-        """Waits for the pictures under way."""
-        self._threads.shutdown()
 
 
 def encode(pixels: NDArray[np.uint8], generation: Generation) -> bytes:
@@ -64,6 +45,8 @@ def parameters_text(generation: Generation) -> str:
         "Model": generation.family.name,
         "Version": str(generation.family.version),
     }
+    if generation.strength is not None:
+        settings["Denoising strength"] = f"{generation.strength:g}"
     if generation.variation is not None:
         settings["Variation seed"] = str(generation.variation.seed)
         settings["Variation seed strength"] = f"{generation.variation.strength:g}"

@@ -6,18 +6,20 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
 from bridge.cancellation import Cancellations
 from bridge.catalog import Catalog
+from bridge.codec import PictureCodec
 from bridge.errors import DeadlineExceeded, ModelUnavailable, Overloaded
-from bridge.generation import Generation, validate
-from bridge.pictures import PictureEncoder
+from bridge.families import Capability
+from bridge.generation import Generation
 from bridge.residency import Residency
-from bridge.triton import Triton
+from bridge.triton import Tensors, Triton
+from bridge.validation import capability_of, validate
 from protos import starweave_pb2
 
 logger = logging.getLogger(__name__)
@@ -29,10 +31,15 @@ _ENGINE_FIGURES = ("waiting_ms", "denoising_ms", "mean_rows", "steps_waited")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A valid wish and the loaded family that is to fulfil it."""
+    """A valid wish, the tensors of the pictures it starts from, and the loaded family that is to fulfil it.
+
+    `accepted_at` is the time (monotonic) that its limit is counted from.
+    """
 
     generation: Generation
     residency: Residency
+    accepted_at: float
+    pictures: Tensors = field(default_factory=dict)
 
 
 class ImagePipeline:
@@ -42,37 +49,44 @@ class ImagePipeline:
         self,
         triton: Triton,
         catalog: Catalog,
-        encoder: PictureEncoder,
+        codec: PictureCodec,
         cancellations: Cancellations,
         max_in_flight: int,
     ) -> None:
         self._triton = triton
         self._catalog = catalog
-        self._encoder = encoder
+        self._codec = codec
         self._cancellations = cancellations
         self._max_in_flight = max_in_flight
         self._in_flight = 0
 
-    def accept(self, request: starweave_pb2.ImageRequest) -> Job:
-        """Finds the family for a request and checks the request against its limits.
+    async def accept(self, request: starweave_pb2.ImageRequest) -> Job:
+        """Finds the family for a request, checks the request against its limits and decodes its pictures.
 
-        Raises InvalidRequest, or ModelUnavailable where no family is ready.
+        Raises InvalidRequest, ModelUnavailable where no family is ready, or Overloaded where pictures would have to
+        be decoded while the server is busy.
         """
-        residency = self._catalog.resolve(request.model)
-        return Job(validate(request, residency.family), residency)
+        accepted_at = time.monotonic()
+        capability = capability_of(request)
+        residency = self._catalog.resolve(request.model, capability)
+        generation = validate(request, residency.family)
+        if capability is Capability.TEXT_TO_IMAGE:
+            return Job(generation, residency, accepted_at)
+        with self._admitted():
+            generation, pictures = await self._codec.decode(request, generation)
+        return Job(generation, residency, accepted_at, pictures)
 
     async def run(self, job: Job, request_id: str, seconds: float) -> starweave_pb2.ImageResponse:
-        """Makes the picture within `seconds`, waiting included.
+        """Makes the picture within `seconds` of its acceptance, waiting included.
 
         Raises one of the bridge's errors. However this ends, by error or by being cancelled, the engine is told to
         give up what it still holds of the picture.
         """
-        started = time.monotonic()
         with self._admitted():
             tensors = await self._infer(job, request_id, seconds)
             generation = job.generation
-            picture = await self._encoder.encode(tensors["IMAGE"][0], generation)
-            milliseconds = round((time.monotonic() - started) * 1000)
+            picture = await self._codec.encode(tensors["IMAGE"][0], generation)
+            milliseconds = round((time.monotonic() - job.accepted_at) * 1000)
             response = starweave_pb2.ImageResponse(
                 request_id=request_id,
                 image_data=picture,
@@ -107,18 +121,19 @@ class ImagePipeline:
     async def _infer(self, job: Job, request_id: str, seconds: float) -> dict[str, NDArray[Any]]:
         residency = job.residency
         lost = residency.lost
+        remaining = max(0.0, seconds - (time.monotonic() - job.accepted_at))
         call = asyncio.create_task(
             self._triton.infer(
-                job.generation.family.name,
-                job.generation.inputs(),
+                job.generation.ensemble,
+                {**job.generation.inputs(), **job.pictures},
                 ["IMAGE", "INFO"],
                 request_id=request_id,
-                queue_timeout=seconds,
+                queue_timeout=remaining,
             )
         )
         try:
             waited: set[asyncio.Future[Any]] = {call, lost}
-            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
             if call.done():
                 return call.result()
             if lost.done():
@@ -138,6 +153,8 @@ def _debug_info(generation: Generation, info: dict[str, Any]) -> dict[str, str]:
     debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)}
     debug_info["requested_model"] = generation.requested_model
     debug_info["generated_size"] = str(generation.generated_size)
+    if generation.strength is not None:
+        debug_info["strength"] = f"{generation.strength:g}"
     if generation.variation is not None:
         debug_info["variation_seed"] = str(generation.variation.seed)
         debug_info["variation_strength"] = f"{generation.variation.strength:g}"

@@ -19,6 +19,10 @@ _PROBES: dict[str, tuple[Tensors, str]] = {
     "unet": ({"CONTROL": _STATUS_ORDER}, "STATUS"),
     "vae_decoder": ({"LATENTS": np.zeros((1, 4, 8, 8), np.float32)}, "IMAGE"),
     "vae_encoder": ({"IMAGE": np.zeros((1, 64, 64, 3), np.uint8)}, "MEAN"),
+    "inpaint_encoder": (
+        {"IMAGE": np.zeros((1, 64, 64, 3), np.uint8), "MASK": np.zeros((1, 64, 64, 1), np.uint8)},
+        "MEAN",
+    ),
 }
 
 

@@ -12,9 +12,10 @@ from grpc_reflection.v1alpha import reflection
 from bridge.calls import Calls
 from bridge.cancellation import Cancellations
 from bridge.catalog import Catalog
+from bridge.codec import PictureCodec
 from bridge.health import IMAGE_SERVICE, Health
+from bridge.input_pictures import PictureLimits
 from bridge.interceptor import ErrorInterceptor
-from bridge.pictures import PictureEncoder
 from bridge.pipeline import ImagePipeline
 from bridge.probes import Prober
 from bridge.progress import ProgressPoller
@@ -44,10 +45,10 @@ class BridgeServer:
         self._settings = settings
         self._triton = Triton(settings.triton_url)
         self._catalog = Catalog(self._triton, settings.catalog_interval, settings.fallback_models)
-        self._encoder = PictureEncoder()
+        self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
         self._cancellations = Cancellations(self._triton)
         self._pipeline = ImagePipeline(
-            self._triton, self._catalog, self._encoder, self._cancellations, settings.max_in_flight
+            self._triton, self._catalog, self._codec, self._cancellations, settings.max_in_flight
         )
         prober = Prober(self._triton, settings.probe_timeout)
         self._health = Health(self._catalog, prober, settings.probe_interval)
@@ -116,5 +117,5 @@ class BridgeServer:
         await asyncio.gather(*self._watchers, return_exceptions=True)
         await self._cancellations.sent()
         await self._triton.close()
-        self._encoder.close()
+        self._codec.close()
         logger.info("The bridge has stopped.")

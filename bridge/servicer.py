@@ -2,18 +2,19 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import Any
 
 import grpc
 
 from bridge.catalog import Catalog
 from bridge.errors import BridgeError
-from bridge.generation import time_limit, validate_variation_strength
 from bridge.in_band import as_bridge_error, failed_response, set_error_codes
 from bridge.model_list import model_info
 from bridge.pipeline import ImagePipeline, Job
 from bridge.progress import Progress, ProgressPoller
 from bridge.request_log import request_id
+from bridge.validation import time_limit, validate_variation_strength
 from protos import starweave_pb2, starweave_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,13 +35,13 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
 
     async def GenerateImage(self, request: starweave_pb2.ImageRequest, context: Context) -> starweave_pb2.ImageResponse:
         """Makes one picture."""
-        job = self._pipeline.accept(request)
+        job = await self._pipeline.accept(request)
         return await self._pipeline.run(job, request_id.get(), self._seconds(request, context))
 
     async def GenerateImageVariations(self, request: starweave_pb2.ImageVariationsRequest, context: Context) -> None:
         """Makes 1 to 4 pictures around one, each sent as it is finished; one that fails leaves the others alone."""
         validate_variation_strength(request.variation_strength)
-        job = self._pipeline.accept(request.base_request)
+        job = await self._pipeline.accept(request.base_request)
         seconds = self._seconds(request.base_request, context)
         count = min(max(request.num_variations, 1), MAX_VARIATIONS)
         errors: list[BridgeError] = []
@@ -55,7 +56,7 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
 
     async def GenerateImageStream(self, request: starweave_pb2.ImageRequest, context: Context) -> None:
         """Makes one picture and tells of its progress on the way."""
-        job = self._pipeline.accept(request)
+        job = await self._pipeline.accept(request)
         call_id = request_id.get()
         run = asyncio.create_task(self._pipeline.run(job, call_id, self._seconds(request, context)))
         last = Progress()
@@ -92,7 +93,7 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
     ) -> starweave_pb2.ImageResponse:
         variation_id = f"{request_id.get()}-{number}"
         request_id.set(variation_id)
-        variation = Job(job.generation.varied(number, strength), job.residency)
+        variation = replace(job, generation=job.generation.varied(number, strength))
         try:
             return await self._pipeline.run(variation, variation_id, seconds)
         except Exception as failure:

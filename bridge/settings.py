@@ -33,6 +33,10 @@ class Settings(BaseSettings):
         300, gt=0, description="Seconds a picture may take, waiting included, unless the request asks for less."
     )
     max_in_flight: int = Field(512, ge=1, description="Pictures under way at the same time; further ones are refused.")
+    max_input_bytes: int = Field(
+        20_000_000, ge=1, description="Bytes that an init image, and a mask, may have each; a request may have 50 MiB."
+    )
+    max_input_pixels: int = Field(25_000_000, ge=1, description="Pixels that an init image, and a mask, may have each.")
     drain_grace: float = Field(15, ge=0, description="Seconds that pictures under way are given at shutdown.")
     catalog_interval: float = Field(
         2, gt=0, description="Seconds between two looks at the model repository for changes."

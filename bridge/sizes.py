@@ -56,6 +56,18 @@ class SizeRange:
             return None
         return f"{name} is {side}; it must be from {low} to {high}."
 
+    def own_size(self, size: Size) -> Size:
+        """The size of a picture that is made from one of this size and is asked for no size of its own.
+
+        The size itself where a request may ask for it; otherwise scaled into the range.
+        """
+        if self.policy is SizePolicy.EXACT:
+            return self.nearest(size)
+        low, high = self.allowed
+        scale = min(1.0, high / max(size.width, size.height))
+        scale = max(scale, low / min(size.width, size.height))
+        return Size(*(min(max(round(side * scale), low), high) for side in (size.width, size.height)))
+
     def nearest(self, wanted: Size) -> Size:
         """The size to generate for a wanted one: the closest aspect ratio, and among equals the closest area.
 

@@ -8,14 +8,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTextModel, CLIPTokenizerFast
 
 from export.errors import IncompleteCheckpoint, NotACheckpoint, UnsupportedCheckpoint
 from export.sampling import Sampling
 
-_PIPELINE: Final = "StableDiffusionPipeline"
+# They correct different mistakes in a scheduler's config, so each checkpoint is loaded by its own.
+_PIPELINES: Final[Mapping[str, Any]] = {
+    kind.__name__: kind for kind in (StableDiffusionPipeline, StableDiffusionInpaintPipeline)
+}
 # Component -> classes of it that the exported graphs are written for; the scheduler is checked by its config's keys.
 _COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
@@ -32,7 +41,7 @@ _UNET_EXTRAS: Final = (
     "num_class_embeds",
     "encoder_hid_dim_type",
 )
-_VAE_EXTRAS: Final = ("latents_mean", "latents_std")
+_VAE_EXTRAS: Final = ("latents_mean", "latents_std", "shift_factor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +67,13 @@ class Checkpoint:
 
         Raises NotACheckpoint, IncompleteCheckpoint or UnsupportedCheckpoint.
         """
-        _check_index(_read_index(name), name)
+        index = _read_index(name)
+        _check_index(index, name)
         _check_extras(name)
         # A progress bar per component says nothing beside the export's own report.
         diffusers_logging.disable_progress_bar()
         try:
-            pipeline: Any = StableDiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+            pipeline = _PIPELINES[index["_class_name"]].from_pretrained(
                 name,
                 torch_dtype=torch.float32,
                 safety_checker=None,
@@ -104,6 +114,21 @@ class Checkpoint:
         return int(self.vae.config.latent_channels)
 
     @property
+    def unet_channels(self) -> int:
+        """Channels of the UNet's input."""
+        return int(self.unet.config.in_channels)
+
+    @property
+    def inpainting(self) -> bool:
+        """Whether the UNet takes latents, mask and masked image's latents, and so can do nothing but inpaint."""
+        return self.unet_channels != self.latent_channels
+
+    @property
+    def scaling_factor(self) -> float:
+        """What the VAE's latents are multiplied by for the UNet."""
+        return float(self.vae.config.scaling_factor)
+
+    @property
     def vae_scale_factor(self) -> int:
         """Pixels to a latent, along each side."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
@@ -130,12 +155,17 @@ class Checkpoint:
         return int(height * self.vae_scale_factor), int(width * self.vae_scale_factor)
 
     def _check_configs(self) -> None:
-        for key in ("in_channels", "out_channels"):
-            if self.unet.config[key] != self.latent_channels:
-                raise UnsupportedCheckpoint(
-                    f"The checkpoint's UNet has {key} {self.unet.config[key]}; only UNets whose channels are the "
-                    f"VAE's {self.latent_channels} are supported, which inpainting and editing checkpoints are not."
-                )
+        latents = self.latent_channels
+        if self.unet_channels not in (latents, 2 * latents + 1):
+            raise UnsupportedCheckpoint(
+                f"The checkpoint's UNet has in_channels {self.unet_channels}; only {latents} (latents) and "
+                f"{2 * latents + 1} (latents, mask and masked image, for inpainting) can be exported."
+            )
+        if self.unet.config.out_channels != latents:
+            raise UnsupportedCheckpoint(
+                f"The checkpoint's UNet has out_channels {self.unet.config.out_channels}, its VAE {latents} "
+                "latent channels; only UNets that predict latents alone can be exported."
+            )
         if self.unet.config.cross_attention_dim != self.text_width:
             raise UnsupportedCheckpoint(
                 f"The checkpoint's UNet takes embeddings of {self.unet.config.cross_attention_dim}, its text encoder "
@@ -175,8 +205,10 @@ def _read_index(name: str) -> Mapping[str, Any]:
 
 def _check_index(index: Mapping[str, Any], name: str) -> None:
     pipeline = index.get("_class_name")
-    if pipeline != _PIPELINE:
-        raise UnsupportedCheckpoint(f"{name!r} is a {pipeline}; only {_PIPELINE} checkpoints can be exported.")
+    if pipeline not in _PIPELINES:
+        raise UnsupportedCheckpoint(
+            f"{name!r} is a {pipeline}; only {' and '.join(_PIPELINES)} checkpoints can be exported."
+        )
     for component, classes in _COMPONENTS.items():
         entry = index.get(component)
         actual = entry[1] if isinstance(entry, list) and len(entry) == 2 else None

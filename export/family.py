@@ -12,9 +12,10 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from export import graphs
 from export.checkpoint import Checkpoint
+from export.ensembles import ensembles
 from export.family_parameters import FamilyParameters
 from export.graphs import Graph, Sample
-from export.model_configs import PARTS, catalog, composing_models, text_to_image, to_text
+from export.model_configs import PARTS, catalog, composing_models, to_text
 from export.options import ExportOptions
 from export.repository import CONFIG, Repository
 from export.tokenizer import write_tokenizer
@@ -26,6 +27,7 @@ _GRAPHS: Final[Mapping[str, Callable[[Checkpoint], Graph]]] = {
     "unet": graphs.unet,
     "vae_decoder": graphs.vae_decoder,
     "vae_encoder": graphs.vae_encoder,
+    "inpaint_encoder": graphs.inpaint_encoder,
 }
 # Git keeps no empty folders, and these models' version folders hold nothing.
 _PLACEHOLDER: Final = ".gitkeep"
@@ -52,23 +54,28 @@ def export_family(options: ExportOptions, report: Callable[[str], None]) -> Expo
     with repository.staging() as staged:
         report(f"Loading {options.checkpoint}.")
         checkpoint = Checkpoint.load(options.checkpoint)
-        active = repository.active_version(options.name)
         version = repository.next_version([f"{options.name}_{part}" for part in PARTS])
         parameters = FamilyParameters.derive(checkpoint, options, version)
         parts = composing_models(checkpoint, parameters)
-        for config in parts.values():
+        fronts = ensembles(parameters)
+        active = repository.active_version(options.name, fronts[-1].name)
+        for config in (*parts.values(), *fronts):
             repository.check_compatible(config)
         comparisons: list[Comparison] = []
         for part, config in parts.items():
             comparisons += _write_part(part, checkpoint, parameters, _stage(config, version, staged), report)
 
-        ensemble, shared = text_to_image(parameters), catalog()
-        for config in (shared, ensemble):
+        others = (catalog(), *fronts)
+        for config in others:
             (_stage(config, 1, staged) / _PLACEHOLDER).touch()
         versioned = [config.name for config in parts.values()]
-        repository.install(staged, versioned, [shared.name, ensemble.name], active)
+        if active is not None:
+            # A killed export may have left some ensembles at a version that would be taken out below.
+            repository.activate(staged, [config.name for config in fronts], active)
+        repository.install(staged, versioned, [config.name for config in others], active)
     report(f"Version {version} of {options.name} is in {options.repository} and active.")
-    return ExportReport(options.name, version, options.repository, (*versioned, ensemble.name), tuple(comparisons))
+    models = (*versioned, *(config.name for config in fronts))
+    return ExportReport(options.name, version, options.repository, models, tuple(comparisons))
 
 
 def _stage(config: ModelConfig, version: int, staged: Path) -> Path:

@@ -11,6 +11,9 @@ from export.options import MAX_GUIDANCE_SCALE, MAX_STEPS, ExportOptions, SizePol
 
 MAX_PROMPT_CHARACTERS: Final = 1000
 
+# Of a family whose UNet takes latents alone.
+_CAPABILITIES: Final = ("text-to-image", "image-variation", "image-to-image", "inpainting")
+
 # The keys that the UNet's engine reads; a front reads all of them.
 _ENGINE_KEYS: Final = (
     "native_width",
@@ -78,7 +81,7 @@ class FamilyParameters:
             max_guidance_scale=MAX_GUIDANCE_SCALE,
             default_sampler=checkpoint.sampling.default,
             samplers=checkpoint.sampling.names,
-            capabilities=("text-to-image",),
+            capabilities=("inpainting",) if checkpoint.inpainting else _CAPABILITIES,
             max_prompt_characters=MAX_PROMPT_CHARACTERS,
         )
 

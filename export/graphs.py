@@ -6,7 +6,7 @@ four graphs would be wrapped anyway; tracing our own modules is the shorter way 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +67,7 @@ class _VaeDecoder(nn.Module):
         self.vae = vae
 
     def forward(self, latents: Tensor) -> Tensor:
-        config = self.vae.config
-        pixels = self.vae.decode(latents / config.scaling_factor + (config.shift_factor or 0.0), return_dict=False)[0]
+        pixels = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
         # As diffusers' VaeImageProcessor: denormalize, pt_to_numpy, numpy_to_pil; both round half to even.
         unit = (pixels * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
         image: Tensor = (unit * 255).round().to(torch.uint8)
@@ -81,9 +80,29 @@ class _VaeEncoder(nn.Module):
         self.vae = vae
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = image.permute(0, 3, 1, 2).to(torch.float32) / 255 * 2 - 1
-        posterior = self.vae.encode(pixels).latent_dist
+        posterior = self.vae.encode(_pixels(image)).latent_dist
         return posterior.mean, posterior.std
+
+
+class _InpaintEncoder(nn.Module):
+    def __init__(self, vae: Any) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        # As StableDiffusionInpaintPipeline: mask_processor, which binarises, then the masked image, whose hidden part
+        # is grey, then prepare_mask_latents.
+        pixels = _pixels(image)
+        repaint = (mask.permute(0, 3, 1, 2).to(torch.float32) / 255 >= 0.5).to(torch.float32)
+        whole = self.vae.encode(pixels).latent_dist
+        masked = self.vae.encode(pixels * (repaint < 0.5)).latent_dist
+        latent_mask = nn.functional.interpolate(repaint, size=whole.mean.shape[-2:])
+        return whole.mean, whole.std, masked.mean, masked.std, latent_mask
+
+
+def _pixels(image: Tensor) -> Tensor:
+    """[B, H, W, 3] of bytes as the VAE takes them: [B, 3, H, W] from -1 to 1."""
+    return image.permute(0, 3, 1, 2).to(torch.float32) / 255 * 2 - 1
 
 
 def text_encoder(checkpoint: Checkpoint) -> Graph:
@@ -100,12 +119,15 @@ def text_encoder(checkpoint: Checkpoint) -> Graph:
 
 
 def unet(checkpoint: Checkpoint) -> Graph:
-    """sample [B, C, h, w], timestep [B] (fractional ones too) and encoder_hidden_states [B, T, D] to out_sample."""
+    """sample [B, C, h, w], timestep [B] (fractional ones too) and encoder_hidden_states [B, T, D] to out_sample.
+
+    C is 4 for latents, 9 for latents, mask and masked image's latents; out_sample always has the latents' channels.
+    """
 
     def inputs(sample: Sample) -> dict[str, Tensor]:
         tokens = (sample.batch, sample.windows * checkpoint.window, checkpoint.text_width)
         return {
-            **_latents("sample", checkpoint, sample),
+            "sample": _latents(checkpoint, sample, checkpoint.unet_channels),
             # Different in every row: a graph that broadcasts one timestep must not pass for one that takes a batch.
             "timestep": torch.linspace(987.25, 3.5, sample.batch),
             "encoder_hidden_states": torch.randn(tokens, generator=_generator()),
@@ -123,30 +145,58 @@ def unet(checkpoint: Checkpoint) -> Graph:
 
 def vae_decoder(checkpoint: Checkpoint) -> Graph:
     """LATENTS [B, C, h, w], as the UNet has them, to IMAGE [B, H, W, 3] of bytes."""
+
+    def inputs(sample: Sample) -> dict[str, Tensor]:
+        return {"LATENTS": _latents(checkpoint, sample, checkpoint.latent_channels)}
+
     axes = {
         "LATENTS": {0: "batch", 2: "latent_height", 3: "latent_width"},
         "IMAGE": {0: "batch", 1: "height", 2: "width"},
     }
-    module = _VaeDecoder(checkpoint.vae)
-    return Graph(module, lambda sample: _latents("LATENTS", checkpoint, sample), ("IMAGE",), axes)
+    return Graph(_VaeDecoder(checkpoint.vae), inputs, ("IMAGE",), axes)
 
 
 def vae_encoder(checkpoint: Checkpoint) -> Graph:
     """IMAGE [B, H, W, 3] of bytes to MEAN and STD [B, C, h, w] of the posterior, unscaled."""
 
     def inputs(sample: Sample) -> dict[str, Tensor]:
-        shape = (sample.batch, sample.height, sample.width, 3)
-        return {"IMAGE": torch.randint(256, shape, generator=_generator(), dtype=torch.uint8)}
+        return {"IMAGE": _bytes(sample, 3)}
 
-    latents = {0: "batch", 2: "latent_height", 3: "latent_width"}
-    axes = {"IMAGE": {0: "batch", 1: "height", 2: "width"}, "MEAN": latents, "STD": latents}
-    return Graph(_VaeEncoder(checkpoint.vae), inputs, ("MEAN", "STD"), axes)
+    outputs = ("MEAN", "STD")
+    return Graph(_VaeEncoder(checkpoint.vae), inputs, outputs, _encoder_axes(("IMAGE",), outputs))
 
 
-def _latents(name: str, checkpoint: Checkpoint, sample: Sample) -> dict[str, Tensor]:
+def inpaint_encoder(checkpoint: Checkpoint) -> Graph:
+    """IMAGE [B, H, W, 3] and MASK [B, H, W, 1] of bytes, 128 and more = repaint, to what inpainting starts from.
+
+    That is MEAN, STD and MASKED_MEAN, MASKED_STD [B, C, h, w], the posteriors of the image and of its part to keep,
+    unscaled, and LATENT_MASK [B, 1, h, w], 1 = repaint.
+    """
+
+    def inputs(sample: Sample) -> dict[str, Tensor]:
+        mask = _bytes(sample, 1)
+        # The first row keeps its random mask; every later one is all white or all black.
+        mask[1::2], mask[2::2] = 255, 0
+        return {"IMAGE": _bytes(sample, 3), "MASK": mask}
+
+    outputs = ("MEAN", "STD", "MASKED_MEAN", "MASKED_STD", "LATENT_MASK")
+    return Graph(_InpaintEncoder(checkpoint.vae), inputs, outputs, _encoder_axes(("IMAGE", "MASK"), outputs))
+
+
+def _encoder_axes(pictures: Sequence[str], latents: Sequence[str]) -> dict[str, Mapping[int, str]]:
+    axes: dict[str, Mapping[int, str]] = {name: {0: "batch", 1: "height", 2: "width"} for name in pictures}
+    return axes | {name: {0: "batch", 2: "latent_height", 3: "latent_width"} for name in latents}
+
+
+def _bytes(sample: Sample, channels: int) -> Tensor:
+    shape = (sample.batch, sample.height, sample.width, channels)
+    return torch.randint(256, shape, generator=_generator(), dtype=torch.uint8)
+
+
+def _latents(checkpoint: Checkpoint, sample: Sample, channels: int) -> Tensor:
     factor = checkpoint.vae_scale_factor
-    shape = (sample.batch, checkpoint.latent_channels, sample.height // factor, sample.width // factor)
-    return {name: torch.randn(shape, generator=_generator())}
+    shape = (sample.batch, channels, sample.height // factor, sample.width // factor)
+    return torch.randn(shape, generator=_generator())
 
 
 def _generator() -> torch.Generator:

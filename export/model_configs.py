@@ -1,62 +1,48 @@
-"""`config.pbtxt` of every model of a family, as Triton's own protobuf messages."""
+"""`config.pbtxt` of the models that a family is composed of, as Triton's own protobuf messages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import (
-    TYPE_FP32,
-    TYPE_INT32,
-    TYPE_INT64,
-    TYPE_STRING,
-    TYPE_UINT8,
-    ModelConfig,
-    ModelInstanceGroup,
-)
+from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_INT64, TYPE_STRING, ModelConfig, ModelInstanceGroup
 
 from export.checkpoint import Checkpoint
 from export.family_parameters import FamilyParameters
+from export.tensors import (
+    IMAGE,
+    INFO,
+    LATENT_MASK,
+    MASK,
+    PROMPTS,
+    SETTINGS,
+    SIZES,
+    STRENGTH,
+    Tensor,
+    declare,
+    latents,
+)
 
-# What a family's composing models are called, behind its name.
-PARTS: Final = ("tokenizer", "text_encoder", "unet", "vae_decoder", "vae_encoder")
+# What a family's composing models are called, behind its name. Not every family has all of them.
+PARTS: Final = ("tokenizer", "text_encoder", "unet", "vae_decoder", "vae_encoder", "inpaint_encoder")
 MAX_BATCH_SIZE: Final = 16
 
+# What the weights of a version need; limits and defaults may differ from version to version.
+WEIGHT_PARAMETERS: Final = (
+    "window",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "latent_channels",
+    "unet_channels",
+    "vae_scale_factor",
+    "scaling_factor",
+)
 _MAX_WINDOWS: Final = 4
 _MAX_WAITING: Final = 256
 # ONNX Runtime takes all cores.
 _THREADS: Final = {"intra_op_thread_count": "0"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Tensor:
-    name: str
-    type: int
-    dims: tuple[int, ...]
-    optional: bool = False
-
-
-# What a person asks for, as the ensemble takes it and the UNet's engine reads it.
-_SETTINGS: Final = (
-    _Tensor("SEED", TYPE_INT64, (1,)),
-    _Tensor("WIDTH", TYPE_INT32, (1,), optional=True),
-    _Tensor("HEIGHT", TYPE_INT32, (1,), optional=True),
-    _Tensor("STEPS", TYPE_INT32, (1,), optional=True),
-    _Tensor("GUIDANCE_SCALE", TYPE_FP32, (1,), optional=True),
-    _Tensor("GUIDANCE_INTERVAL", TYPE_FP32, (2,), optional=True),
-    _Tensor("SAMPLER", TYPE_STRING, (1,), optional=True),
-    _Tensor("VARIATION_SEED", TYPE_INT64, (1,), optional=True),
-    _Tensor("VARIATION_STRENGTH", TYPE_FP32, (1,), optional=True),
-    _Tensor("PRIORITY", TYPE_INT32, (1,), optional=True),
-)
-_PROMPTS: Final = (
-    _Tensor("PROMPT", TYPE_STRING, (1,)),
-    _Tensor("NEGATIVE_PROMPT", TYPE_STRING, (1,), optional=True),
-)
-_IMAGE: Final = _Tensor("IMAGE", TYPE_UINT8, (-1, -1, 3))
-_INFO: Final = _Tensor("INFO", TYPE_STRING, (1,))
 
 
 def to_text(config: ModelConfig) -> str:
@@ -69,66 +55,44 @@ def from_text(text: str) -> ModelConfig:
     return text_format.Parse(text, ModelConfig())
 
 
+def set_parameters(config: ModelConfig, parameters: Mapping[str, str]) -> None:
+    """Adds the parameters to the configuration, as text."""
+    for key, value in parameters.items():
+        config.parameters[key].string_value = value
+
+
 def catalog() -> ModelConfig:
     """The model that tells a front which families the repository holds."""
     return _model(
         "catalog",
         "catalog",
-        [_Tensor("QUERY", TYPE_STRING, (1,))],
-        [_Tensor("CATALOG", TYPE_STRING, (1,))],
+        [Tensor("QUERY", TYPE_STRING, (1,))],
+        [Tensor("CATALOG", TYPE_STRING, (1,))],
     )
 
 
 def composing_models(checkpoint: Checkpoint, parameters: FamilyParameters) -> dict[str, ModelConfig]:
-    """The family's models but for the ensemble, by their part in it (see PARTS)."""
-    latents = _Tensor("LATENTS", TYPE_FP32, (checkpoint.latent_channels, -1, -1))
-    ids = _Tensor("INPUT_IDS", TYPE_INT64, (-1,))
-    embeddings = _Tensor("EMBEDDINGS", TYPE_FP32, (-1, checkpoint.text_width))
-    moments = [_Tensor(name, latents.type, latents.dims) for name in ("MEAN", "STD")]
+    """The models that the family's ensembles are composed of, by their part in them (see PARTS)."""
+    channels = checkpoint.latent_channels
+    final = latents("LATENTS", channels)
+    ids = Tensor("INPUT_IDS", TYPE_INT64, (-1,))
+    embeddings = Tensor("EMBEDDINGS", TYPE_FP32, (-1, checkpoint.text_width))
+    posterior = [latents(name, channels) for name in ("MEAN", "STD")]
+    masked_posterior = [latents(name, channels) for name in ("MASKED_MEAN", "MASKED_STD")]
     names = {part: f"{parameters.family}_{part}" for part in PARTS}
-    return {
+    models = {
         "tokenizer": _tokenizer(names["tokenizer"], checkpoint),
         "text_encoder": _batched(names["text_encoder"], [ids], [embeddings]),
-        "unet": _unet(names["unet"], checkpoint, parameters, latents),
-        "vae_decoder": _batched(names["vae_decoder"], [latents], [_IMAGE]),
-        "vae_encoder": _batched(names["vae_encoder"], [_IMAGE], moments),
+        "unet": _unet(names["unet"], checkpoint, parameters),
+        "vae_decoder": _batched(names["vae_decoder"], [final], [IMAGE]),
+        "vae_encoder": _batched(names["vae_encoder"], [IMAGE], posterior),
+        "inpaint_encoder": _batched(
+            names["inpaint_encoder"], [IMAGE, MASK], [*posterior, *masked_posterior, LATENT_MASK]
+        ),
     }
-
-
-def text_to_image(parameters: FamilyParameters) -> ModelConfig:
-    """The ensemble that bears the family's name and parameters, pinned to the active version of each of its steps."""
-    family = parameters.family
-    config = ModelConfig(name=family, platform="ensemble", max_batch_size=MAX_BATCH_SIZE)
-    config.version_policy.all.SetInParent()
-    _declare(config, [*_PROMPTS, *_SETTINGS], [_IMAGE, _INFO])
-    _set_parameters(config, parameters.strings())
-
-    def step(model: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-        config.ensemble_scheduling.step.add(
-            model_name=f"{family}_{model}",
-            model_version=parameters.version,
-            input_map=inputs,
-            output_map=outputs,
-        )
-
-    step(
-        "tokenizer",
-        {tensor.name: tensor.name for tensor in _PROMPTS},
-        {"PROMPT_IDS": "prompt_ids", "NEGATIVE_PROMPT_IDS": "negative_prompt_ids"},
-    )
-    step("text_encoder", {"INPUT_IDS": "prompt_ids"}, {"EMBEDDINGS": "prompt_embeddings"})
-    step("text_encoder", {"INPUT_IDS": "negative_prompt_ids"}, {"EMBEDDINGS": "negative_prompt_embeddings"})
-    step(
-        "unet",
-        {
-            "PROMPT_EMBEDDINGS": "prompt_embeddings",
-            "NEGATIVE_PROMPT_EMBEDDINGS": "negative_prompt_embeddings",
-            **{tensor.name: tensor.name for tensor in _SETTINGS},
-        },
-        {"LATENTS": "latents", "INFO": "INFO"},
-    )
-    step("vae_decoder", {"LATENTS": "latents"}, {"IMAGE": "IMAGE"})
-    return config
+    if "image-to-image" not in parameters.capabilities:
+        del models["vae_encoder"]
+    return models
 
 
 def _tokenizer(name: str, checkpoint: Checkpoint) -> ModelConfig:
@@ -136,10 +100,10 @@ def _tokenizer(name: str, checkpoint: Checkpoint) -> ModelConfig:
     return _model(
         name,
         "clip_tokenizer",
-        _PROMPTS,
+        PROMPTS,
         [
-            _Tensor("PROMPT_IDS", TYPE_INT64, (-1,)),
-            _Tensor("NEGATIVE_PROMPT_IDS", TYPE_INT64, (-1,)),
+            Tensor("PROMPT_IDS", TYPE_INT64, (-1,)),
+            Tensor("NEGATIVE_PROMPT_IDS", TYPE_INT64, (-1,)),
         ],
         {
             "window": str(checkpoint.window),
@@ -151,32 +115,39 @@ def _tokenizer(name: str, checkpoint: Checkpoint) -> ModelConfig:
     )
 
 
-def _unet(name: str, checkpoint: Checkpoint, parameters: FamilyParameters, latents: _Tensor) -> ModelConfig:
+def _unet(name: str, checkpoint: Checkpoint, parameters: FamilyParameters) -> ModelConfig:
     embeddings = (-1, checkpoint.text_width)
+    channels = checkpoint.latent_channels
     inputs = [
-        _Tensor("PROMPT_EMBEDDINGS", TYPE_FP32, embeddings),
-        _Tensor("NEGATIVE_PROMPT_EMBEDDINGS", TYPE_FP32, embeddings),
-        *_SETTINGS,
-        _Tensor("CONTROL", TYPE_STRING, (1,)),
+        Tensor("PROMPT_EMBEDDINGS", TYPE_FP32, embeddings),
+        Tensor("NEGATIVE_PROMPT_EMBEDDINGS", TYPE_FP32, embeddings),
+        *SIZES,
+        *SETTINGS,
+        STRENGTH,
+        *(latents(each, channels) for each in ("INIT_MEAN", "INIT_STD", "MASKED_MEAN", "MASKED_STD")),
+        LATENT_MASK,
+        Tensor("CONTROL", TYPE_STRING, (1,)),
     ]
     return _model(
         name,
         "diffusion",
         # All optional, so that a control request can come without a generation's inputs.
-        [_Tensor(tensor.name, tensor.type, tensor.dims, optional=True) for tensor in inputs],
-        [latents, _INFO, _Tensor("STATUS", TYPE_STRING, (1,))],
+        [Tensor(tensor.name, tensor.type, tensor.dims, optional=True) for tensor in inputs],
+        [latents("LATENTS", channels), INFO, Tensor("STATUS", TYPE_STRING, (1,))],
         {
             **parameters.engine_strings(),
             **_THREADS,
             "providers": "cpu",
             "max_waiting": str(_MAX_WAITING),
-            "latent_channels": str(checkpoint.latent_channels),
+            "latent_channels": str(channels),
+            "unet_channels": str(checkpoint.unet_channels),
             "vae_scale_factor": str(checkpoint.vae_scale_factor),
+            "scaling_factor": str(checkpoint.scaling_factor),
         },
     )
 
 
-def _batched(name: str, inputs: Sequence[_Tensor], outputs: Sequence[_Tensor]) -> ModelConfig:
+def _batched(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> ModelConfig:
     config = _model(name, "onnxruntime", inputs, outputs, _THREADS)
     config.dynamic_batching.SetInParent()
     return config
@@ -185,26 +156,14 @@ def _batched(name: str, inputs: Sequence[_Tensor], outputs: Sequence[_Tensor]) -
 def _model(
     name: str,
     backend: str,
-    inputs: Sequence[_Tensor],
-    outputs: Sequence[_Tensor],
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
     parameters: Mapping[str, str] | None = None,
 ) -> ModelConfig:
     config = ModelConfig(name=name, backend=backend, max_batch_size=MAX_BATCH_SIZE)
     config.version_policy.all.SetInParent()
     # Written out, because Triton's default is two instances for a backend called onnxruntime.
     config.instance_group.add(count=1, kind=ModelInstanceGroup.KIND_CPU)
-    _declare(config, inputs, outputs)
-    _set_parameters(config, parameters or {})
+    declare(config, inputs, outputs)
+    set_parameters(config, parameters or {})
     return config
-
-
-def _declare(config: ModelConfig, inputs: Sequence[_Tensor], outputs: Sequence[_Tensor]) -> None:
-    for tensor in inputs:
-        config.input.add(name=tensor.name, data_type=tensor.type, dims=tensor.dims, optional=tensor.optional)
-    for tensor in outputs:
-        config.output.add(name=tensor.name, data_type=tensor.type, dims=tensor.dims)
-
-
-def _set_parameters(config: ModelConfig, parameters: Mapping[str, str]) -> None:
-    for key, value in parameters.items():
-        config.parameters[key].string_value = value

@@ -23,6 +23,7 @@ _TAKEN_ENDINGS: Final = (
     "_unet",
     "_vae_decoder",
     "_vae_encoder",
+    "_inpaint_encoder",
     "_image_to_image",
     "_inpaint",
 )

@@ -14,7 +14,7 @@ from google.protobuf.text_format import ParseError
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from export.errors import IncompatibleFamily, RepositoryUnavailable
-from export.model_configs import from_text
+from export.model_configs import WEIGHT_PARAMETERS, from_text, to_text
 
 CONFIG = "config.pbtxt"
 
@@ -37,15 +37,16 @@ class Repository:
                 f"{str(file)!r} is no model configuration ({error}); mend it or take another name."
             ) from error
 
-    def active_version(self, family: str) -> int | None:
-        """The version that the family's ensemble is pinned to, or None where there is no such family."""
-        config = self.config(family)
+    def active_version(self, family: str, ensemble: str) -> int | None:
+        """The version that the family's `ensemble`, which bears its parameters, is pinned to, or None without one."""
+        config = self.config(ensemble)
         if config is None:
             return None
         parameters = {key: value.string_value for key, value in config.parameters.items()}
         if parameters.get("family") != family or not parameters.get("version", "").isdecimal():
             raise IncompatibleFamily(
-                f"The repository {str(self.path)!r} holds a model {family!r} that is no family; take another name."
+                f"The repository {str(self.path)!r} holds a model {ensemble!r} that does not bear the parameters of a "
+                f"family {family!r}; take another name."
             )
         return int(parameters["version"])
 
@@ -80,7 +81,7 @@ class Repository:
                 raise RepositoryUnavailable(f"The repository {str(self.path)!r} can't be written: {error}.") from error
 
     def check_compatible(self, config: ModelConfig) -> None:
-        """Raises IncompatibleFamily where a model of this name has other tensors: all versions share one config."""
+        """Raises IncompatibleFamily where a model of this name needs another config: all its versions share one."""
         existing = self.config(config.name)
         if existing is None:
             return
@@ -90,12 +91,40 @@ class Repository:
                     f"The repository's {config.name} has other tensors than this checkpoint needs; "
                     "export the checkpoint under another name."
                 )
+        for key in WEIGHT_PARAMETERS:
+            if key in config.parameters and config.parameters[key] != existing.parameters[key]:
+                raise IncompatibleFamily(
+                    f"The repository's {config.name} has the {key} {existing.parameters[key].string_value!r}, this "
+                    f"checkpoint {config.parameters[key].string_value!r}; export the checkpoint under another name."
+                )
+
+    def activate(self, staged: Path, ensembles: Sequence[str], version: int) -> None:
+        """Pins all steps of a family's ensembles to `version`, each ensemble by one rename; a failure undoes all.
+
+        The last of them is the one that bears the family's parameters, so that it tells what was active before where
+        the process is killed in between, and another call with that version undoes what was done.
+        """
+        folder = staged / ".activation"
+        with ExitStack() as undo:
+            for model in ensembles:
+                config = self.config(model)
+                if config is None:
+                    continue
+                for step in config.ensemble_scheduling.step:
+                    step.model_version = version
+                if "version" in config.parameters:
+                    config.parameters["version"].string_value = str(version)
+                (folder / model).mkdir(parents=True)
+                (folder / model / CONFIG).write_text(to_text(config), encoding="utf-8")
+                _replace_config(folder, model, self.path / model, undo)
+            undo.pop_all()
 
     def install(self, staged: Path, versioned: Sequence[str], others: Sequence[str], active: int | None) -> None:
         """Moves staged models in by renames; a failure undoes all of them.
 
         Of the `versioned` models every version but the active one is taken out, so that two remain. Of the `others`
-        only the configuration changes; the last of them is the ensemble, whose renaming activates the new version.
+        only the configuration changes, each by one rename: those of the ensembles activate the new version, that of
+        the one that bears the family's parameters last.
         """
         with ExitStack() as undo:
             if not self.path.exists():

@@ -27,6 +27,9 @@ PARAMETERS = {
     "max_prompt_characters": "40",
 }
 
+# The ensembles of a family that makes pictures from pictures too.
+PAINTER = {"text-to-image": "fox", "image-to-image": "fox_image_to_image", "inpainting": "fox_inpaint"}
+
 
 def entry(**changes: str) -> dict[str, Any]:
     """An entry of the catalog's `families`, with some parameters changed."""
@@ -40,6 +43,9 @@ def entry(**changes: str) -> dict[str, Any]:
     }
 
 
-def family(**changes: str) -> Family:
-    """A family with some parameters changed."""
-    return read_family(entry(**changes))
+def family(ensembles: dict[str, str] | None = None, **changes: str) -> Family:
+    """A family with some parameters changed; it makes pictures from text only unless `ensembles` says more."""
+    described = entry(**changes)
+    if ensembles is not None:
+        described["ensembles"] = ensembles
+    return read_family(described)

@@ -15,7 +15,7 @@ def test_a_family_is_read_from_strings() -> None:
     assert fox.sizes.policy is SizePolicy.FIT
     assert fox.default_guidance_scale == 5.5
     assert fox.samplers == ("ddim", "euler")
-    assert fox.ensembles == ("fox",)
+    assert fox.ensembles == {"text-to-image": "fox"}
 
 
 @pytest.mark.parametrize("name", ["fox", "FOX", "the fox", "someone/Fox-v1"])

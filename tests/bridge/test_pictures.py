@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bridge.generation import Generation, validate
+from bridge.generation import Generation
 from bridge.pictures import encode
+from bridge.validation import validate
 from protos import starweave_pb2
-from tests.bridge.families import family
+from tests.bridge.families import PAINTER, family
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (96, 128, 3), np.uint8)
 
@@ -51,6 +52,12 @@ def test_the_parameters_chunk_reads_as_in_the_web_ui() -> None:
         "a fox\nin snow\nNegative prompt: wolf\nSteps: 5, Sampler: ddim, CFG scale: 7.5, Seed: 7, Size: 64x64, "
         "Model: fox, Version: 3, Variation seed: 9, Variation seed strength: 0.25"
     )
+
+
+def test_the_parameters_chunk_tells_the_strength() -> None:
+    request = starweave_pb2.ImageRequest(prompt="a fox", init_image=b"x", strength=0.35)
+    picture = Image.open(io.BytesIO(encode(PIXELS, validate(request, family(ensembles=PAINTER)))))
+    assert picture.text["parameters"].endswith(", Denoising strength: 0.35")
 
 
 def test_the_parameters_chunk_holds_any_language() -> None:

@@ -253,18 +253,26 @@ def test_a_cancel_that_comes_first_is_remembered(engine: Engine, answers: Answer
 def test_a_passed_deadline_ends_waiting_and_running_requests(engine: Engine, unet: NumpyUNet, answers: Answers) -> None:
     unet.gate.clear()
     for index in range(9):
-        submit(engine, answers, f"timed-{index}", picture(index, steps=50), deadline=time.monotonic() + 0.05)
+        submit(engine, answers, f"timed-{index}", picture(index, steps=50), deadline=time.monotonic() + 0.1)
     submit(engine, answers, "patient", picture(10))
-    time.sleep(0.1)
+    time.sleep(0.15)
     unet.gate.set()
     for index in range(9):
         assert isinstance(answers.of(f"timed-{index}"), DeadlineExceeded)
     answers.pictures("patient")
 
 
-def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine: Engine, answers: Answers) -> None:
+def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine: Engine, unet: NumpyUNet, answers: Answers) -> None:
+    hold_at_first_step(engine, unet, answers, "before")
     with pytest.raises(DeadlineUnreachable, match=r"would take about .* s, waiting included, and has"):
         submit(engine, answers, "hopeless", picture(1, steps=900), deadline=time.monotonic() + 0.01)
+    unet.gate.set()
+    answers.pictures("before")
+
+
+def test_without_others_a_short_deadline_is_tried(engine: Engine, answers: Answers) -> None:
+    submit(engine, answers, "hurried", picture(1, steps=900), deadline=time.monotonic() + 0.01)
+    assert isinstance(answers.of("hurried"), DeadlineExceeded)
 
 
 def test_an_id_in_flight_is_refused(engine: Engine, unet: NumpyUNet, answers: Answers) -> None:

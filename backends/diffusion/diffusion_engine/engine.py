@@ -37,6 +37,8 @@ from diffusion_engine.tables import StepTable
 
 Array = npt.NDArray[np.float32]
 
+_PACE_WEIGHT = 0.1
+
 log = logging.getLogger(__name__)
 
 
@@ -70,6 +72,9 @@ class Engine:
         self._requests: dict[str, Request] = {}
         self._early_cancels = EarlyCancels()
         self._steps_taken = 0
+        self._cost = cost
+        # How much longer steps take than was measured, as on a machine that others use too; a moving average.
+        self._pace = 1.0
         self._draining = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="denoising", daemon=True)
@@ -189,7 +194,10 @@ class Engine:
             raise InvalidRequest("NEGATIVE_PROMPT_EMBEDDINGS is missing; a GUIDANCE_SCALE above 1 needs it.")
 
     def _check_reachable(self, generations: list[Generation], seconds: float) -> None:
-        expected = self._scheduler.expected_seconds(generations)
+        # Where nothing goes before it, it is tried: the estimate may be wrong, and its steps are what corrects it.
+        if not self._requests:
+            return
+        expected = self._scheduler.expected_seconds(generations) * self._pace
         if expected > seconds:
             raise DeadlineUnreachable(
                 f"The picture would take about {expected:.1f} s, waiting included, and has {seconds:.1f} s; "
@@ -252,6 +260,8 @@ class Engine:
             self._step_one_by_one(batch)
             return
         self._steps_taken += 1
+        seconds = time.perf_counter() - began
+        self._pace += _PACE_WEIGHT * (seconds / self._cost.step_seconds(rows, batch.key.pixels) - self._pace)
         factor = self._parameters.vae_scale_factor
         self.record.add(
             StepRecord(
@@ -261,7 +271,7 @@ class Engine:
                 width=batch.key.latent_width * factor,
                 height=batch.key.latent_height * factor,
                 unet_ms=unet_seconds * 1e3,
-                step_ms=(time.perf_counter() - began) * 1e3,
+                step_ms=seconds * 1e3,
             )
         )
         for member in batch.members:

@@ -1,0 +1,111 @@
+"""Policies serving a load with real UNet steps, in this process: the same session and step code as the engine's.
+
+UNet steps only: text encoder and VAE cost all policies the same. The scheduling is what differs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from diffusion_engine.generation import Generation
+from diffusion_engine.picture import Picture
+from diffusion_engine.scheduler_config import SchedulerConfig
+from diffusion_engine.session import UNetSession
+from diffusion_engine.step import BatchStep
+from diffusion_engine.tables import tables_of
+
+from benchmarks.bare_session import LATENT_CHANNELS, PIXELS_A_LATENT
+from benchmarks.job import Job
+from benchmarks.loads import PictureSettings
+from benchmarks.policies.policy import Turn
+from benchmarks.step_curves import StepCurve
+
+_RUNS = 5
+_ROWS = (1, 2, 4, 8, 16, 32)
+
+
+class RealClock:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    def now(self) -> float:
+        """The time."""
+        return time.perf_counter() - self._began
+
+    def wait_until(self, time_: float) -> None:
+        """Sleeps until then."""
+        time.sleep(max(time_ - self.now(), 0))
+
+
+class RealMachine:
+    """Takes the steps of a family's UNet, version 1, with all cores."""
+
+    def __init__(self, repository: Path, family: str, native_size: int, tokens: int) -> None:
+        folder = repository / f"{family}_unet" / "1"
+        self._session = UNetSession(folder / "model.onnx", ("cpu",), 0)
+        self._step = BatchStep(self._session)
+        self._table_of = tables_of(
+            SchedulerConfig.from_json(json.loads((folder / "scheduler_config.json").read_text()))
+        )
+        self._embeddings = np.random.default_rng(0).standard_normal((tokens, self._session.text_width), np.float32)
+        self._generations: dict[int, Generation] = {}
+        self._family = family
+        self._native_size = native_size
+        self._curve: StepCurve | None = None
+
+    def curve(self) -> StepCurve:
+        """What its steps cost by their rows, the median of 5 runs each."""
+        if self._curve is None:
+            seconds = {rows: self._step_seconds(rows) for rows in _ROWS}
+            self._curve = StepCurve(f"this CPU, {self._family}", "measured in this run", self._native_size, seconds)
+        return self._curve
+
+    def alone(self, picture: PictureSettings) -> float:
+        """Seconds that a picture's steps take with nothing else to do."""
+        return picture.steps * self.curve().step_seconds(picture.rows, picture.size)
+
+    def run(self, turn: Turn) -> None:
+        """Takes the turn's steps."""
+        generations = [self._generation(job) for job in turn.members]
+        for _ in range(turn.evaluations):
+            self._step(generations)
+
+    def release(self, job: Job) -> None:
+        """Lets go of a finished picture."""
+        del self._generations[id(job)]
+
+    def _generation(self, job: Job) -> Generation:
+        if id(job) not in self._generations:
+            self._generations[id(job)] = self._begin(job.settings)
+        return self._generations[id(job)]
+
+    def _begin(self, settings: PictureSettings) -> Generation:
+        picture = Picture(
+            width=settings.size,
+            height=settings.size,
+            steps=settings.steps,
+            guidance_scale=settings.guidance_scale,
+            sampler=settings.sampler,
+            seed=settings.seed,
+        )
+        side = settings.size // PIXELS_A_LATENT
+        table = self._table_of(settings.sampler, settings.steps)
+        return Generation.begin("", picture, table, (LATENT_CHANNELS, side, side), self._embeddings, self._embeddings)
+
+    def _step_seconds(self, rows: int) -> float:
+        side = self._native_size // PIXELS_A_LATENT
+        sample = np.zeros((rows, LATENT_CHANNELS, side, side), np.float32)
+        timesteps = np.full(rows, 500, np.float32)
+        embeddings = np.repeat(self._embeddings[None], rows, axis=0)
+        seconds = []
+        for _ in range(_RUNS + 1):
+            before = time.perf_counter()
+            self._session.run(sample, timesteps, embeddings)
+            seconds.append(time.perf_counter() - before)
+        # The first run of a shape allocates its memory.
+        return float(np.median(seconds[1:]))
