@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -37,7 +38,8 @@ def make_bench_family(repository: Path, checkpoint: Path, report: Callable[[str]
             (checkpoint / part / weights.name).symlink_to(weights)
     with torch.random.fork_rng():
         torch.manual_seed(_SEED)
-        UNet2DConditionModel.from_config(config).save_pretrained(checkpoint / "unet")
+        unet: Any = UNet2DConditionModel.from_config(config)  # type: ignore[no-untyped-call]
+    unet.save_pretrained(checkpoint / "unet")
     for model in repository.glob(f"{NAME}*"):
         shutil.rmtree(model)
     options = ExportOptions(

@@ -39,7 +39,7 @@ def dispatch(policy: Policy, load: Load, machine: Machine, clock: Clock) -> list
     under_way = steps = 0
     while under_way or load.next_arrival() is not None:
         for arrival, picture in load.due(clock.now()):
-            policy.add(Job(picture, arrival, picture.steps, machine.alone(picture), steps))
+            policy.add(Job.of(picture, arrival, machine.alone(picture), steps))
             under_way += 1
         turn = policy.next_turn(clock.now())
         if turn is None:

@@ -23,6 +23,7 @@ class Job:
     """
 
     settings: PictureSettings
+    key: BatchKey
     arrival: float
     evaluations_left: int
     alone: float
@@ -31,11 +32,11 @@ class Job:
     rows_seen: int = 0
     steps_waited: int = 0
 
-    @property
-    def key(self) -> BatchKey:
-        """The shape that it must share with others to be stepped with them."""
-        side = self.settings.size // _PIXELS_A_LATENT
-        return BatchKey(side, side, _TOKENS)
+    @classmethod
+    def of(cls, settings: PictureSettings, arrival: float, alone: float, arrival_step: int) -> Job:
+        """A job that has just arrived."""
+        side = settings.size // _PIXELS_A_LATENT
+        return cls(settings, BatchKey(side, side, _TOKENS), arrival, settings.steps, alone, arrival_step)
 
     @property
     def rows(self) -> int:

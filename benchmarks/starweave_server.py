@@ -50,7 +50,7 @@ class PipelineServicer(starweave_pb2_grpc.ImageGenerationServiceServicer):
         if not hasattr(self._of_thread, "pipeline"):
             shared = self._pipeline.components
             scheduler = shared["scheduler"].from_config(shared["scheduler"].config)
-            pipeline = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
+            pipeline: Any = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
                 **{**shared, "scheduler": scheduler}, requires_safety_checker=False
             )
             pipeline.set_progress_bar_config(disable=True)

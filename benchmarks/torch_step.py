@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ class StepSeconds:
 def step_seconds(family: Family, repository: Path, runs: int = _RUNS) -> StepSeconds:
     """Measures both in turns."""
     torch.set_num_threads(os.cpu_count() or 1)
-    unet = UNet2DConditionModel.from_pretrained(family.checkpoint / "unet").eval()
+    unet: Any = UNet2DConditionModel.from_pretrained(family.checkpoint / "unet")  # type: ignore[no-untyped-call]
+    unet.eval()
     bare = BareFamily(repository, family.name, os.cpu_count() or 1)
     side = family.native_size // PIXELS_A_LATENT
     sample = torch.randn(_ROWS, LATENT_CHANNELS, side, side)

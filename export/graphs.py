@@ -175,8 +175,10 @@ def inpaint_encoder(checkpoint: Checkpoint) -> Graph:
 
     def inputs(sample: Sample) -> dict[str, Tensor]:
         mask = _bytes(sample, 1)
-        # The first row keeps its random mask; every later one is all white or all black.
-        mask[1::2], mask[2::2] = 255, 0
+        # A random mask, one whose left half is white, a black one. None is all white: that leaves an even grey image,
+        # of which the VAE's group norms make so much that FP32 itself is off by a hundredth (measured in float64).
+        mask[1::3] = torch.where(torch.arange(sample.width) < sample.width // 2, 255, 0).to(torch.uint8)[:, None]
+        mask[2::3] = 0
         return {"IMAGE": _bytes(sample, 3), "MASK": mask}
 
     outputs = ("MEAN", "STD", "MASKED_MEAN", "MASKED_STD", "LATENT_MASK")

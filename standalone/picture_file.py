@@ -1,4 +1,4 @@
-"""The file a finished picture is written to."""
+"""The files that pictures are read from and written to."""
 
 from __future__ import annotations
 
@@ -26,6 +26,21 @@ def output_format(path: Path) -> str:
         raise GenerationFailed(
             f"{path} has no ending the server can make a picture for: use one of {', '.join(FORMATS)}."
         ) from None
+
+
+def read(path: Path) -> bytes:
+    """The bytes of the picture at `path`; the server judges them.
+
+    Raises:
+        GenerationFailed: the file cannot be read or holds nothing, which a request could not tell from no picture.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise GenerationFailed(f"{path} cannot be read: {error.strerror}.") from error
+    if not data:
+        raise GenerationFailed(f"{path} is empty: name a PNG, JPEG or WebP file.")
+    return data
 
 
 def write(response: starweave_pb2.ImageResponse, path: Path) -> None:

@@ -7,6 +7,7 @@ one response with FINAL (python_backend README, "Default Mode", since 24.06).
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from diffusion_engine import control
 from diffusion_engine.errors import EngineError, InvalidRequest
+from diffusion_engine.init_image import INIT_TENSORS, init_images
+from diffusion_engine.inputs import Inputs
 from diffusion_engine.loading import load_engine
+from diffusion_engine.parameters import integer
 from diffusion_engine.picture import Family, Wishes
 from diffusion_engine.request import FinishedPicture
 from triton_metrics import MetricPublisher
@@ -33,6 +37,7 @@ class TritonPythonModel:
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         self._name, self._version = args["model_name"], int(args["model_version"])
         self._family = Family.from_parameters(parameters)
+        self._vae_scale_factor = integer(parameters, "vae_scale_factor")
         self._engine = load_engine(Path(pb_utils.get_model_dir()), parameters, self._family, _cache_folder())
         self._responder = Responder(self._engine)
         self._metrics = MetricPublisher(self._engine, self._name, self._version)
@@ -58,29 +63,44 @@ class TritonPythonModel:
     def _take(self, request: Any, sender: Any) -> None:
         order = _array(request, "CONTROL")
         if order is not None:
-            document = control.answer(self._engine, order.reshape(-1)[0])
-            self._responder.reply(sender, [pb_utils.Tensor("STATUS", _texts([document]))])
+            answer = control.answer(self._engine, order.reshape(-1)[0])
+            tensors = [pb_utils.Tensor("STATUS", _texts([answer.status]))]
+            if answer.preview is not None:
+                tensors.append(pb_utils.Tensor("PREVIEW", answer.preview[None]))
+            self._responder.reply(sender, tensors)
             return
-        seeds = _array(request, "SEED")
-        prompts = _array(request, "PROMPT_EMBEDDINGS")
-        if seeds is None or prompts is None:
-            raise InvalidRequest("A generation needs SEED and PROMPT_EMBEDDINGS, a control request CONTROL.")
-        pictures = [self._family.picture(wishes) for wishes in _wishes(request, seeds)]
-        if len({(picture.width, picture.height) for picture in pictures}) > 1:
-            raise InvalidRequest("WIDTH and HEIGHT must be the same in every row of one request.")
+        inputs = self._inputs(request)
         timeout = request.timeout() / 1e6
+        deadline = time.monotonic() + timeout if timeout else None
         reply = self._responder.expect(request.request_id(), sender, self._tensors)
         try:
-            self._engine.submit(
-                reply.request_id,
-                pictures,
-                prompts,
-                _array(request, "NEGATIVE_PROMPT_EMBEDDINGS"),
-                time.monotonic() + timeout if timeout else None,
-                reply.answer,
-            )
+            self._engine.submit(reply.request_id, inputs, deadline, reply.answer)
         except EngineError as error:
             reply.answer(error)
+
+    def _inputs(self, request: Any) -> list[Inputs]:
+        """One picture's inputs for each row of the request."""
+        seeds, prompts = _array(request, "SEED"), _array(request, "PROMPT_EMBEDDINGS")
+        if seeds is None or prompts is None:
+            raise InvalidRequest("A generation needs SEED and PROMPT_EMBEDDINGS, a control request CONTROL.")
+        negatives = _array(request, "NEGATIVE_PROMPT_EMBEDDINGS")
+        inits = init_images({name: _array(request, name) for name in INIT_TENSORS})
+        wishes = _wishes(request, seeds)
+        if inits is not None:
+            height, width = (length * self._vae_scale_factor for length in inits[0].posterior.mean.shape[1:])
+            wishes = [replace(each, width=width, height=height) for each in wishes]
+        pictures = [self._family.picture(each) for each in wishes]
+        if len({(picture.width, picture.height) for picture in pictures}) > 1:
+            raise InvalidRequest("WIDTH and HEIGHT must be the same in every row of one request.")
+        return [
+            Inputs(
+                picture,
+                prompts[row],
+                None if negatives is None else negatives[row],
+                None if inits is None else inits[row],
+            )
+            for row, picture in enumerate(pictures)
+        ]
 
     def _tensors(self, pictures: list[FinishedPicture]) -> list[Any]:
         latents = np.stack([picture.latents for picture in pictures])
@@ -122,12 +142,15 @@ def _wishes(request: Any, seeds: np.ndarray) -> list[Wishes]:
         "variation_strength": _array(request, "VARIATION_STRENGTH"),
         "priority": _array(request, "PRIORITY"),
     }
+    strengths = _array(request, "STRENGTH")
     intervals = _array(request, "GUIDANCE_INTERVAL")
     samplers = _array(request, "SAMPLER")
     return [
         Wishes(
             seed=int(seed[0]),
             guidance_interval=None if intervals is None else (float(intervals[row][0]), float(intervals[row][1])),
+            # By its shortest decimal: 0.7 in FP32 is a little below 0.7, and of 10 steps 7 are meant, not 6.
+            strength=None if strengths is None else float(str(strengths[row][0])),
             sampler=None if samplers is None else samplers[row][0].decode(errors="replace"),
             **{name: column[row][0].item() for name, column in columns.items() if column is not None},
         )

@@ -15,6 +15,8 @@ from standalone.client import DEFAULT_ADDRESS, connect, explain, image_service
 from standalone.errors import GenerationFailed
 from standalone.size import Size
 
+_PICTURE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 
 @click.command()
 @click.argument("prompt")
@@ -25,6 +27,9 @@ from standalone.size import Size
 @click.option("--negative-prompt", default="", help="What the picture should not show.")
 @click.option("--seed", type=int, help="The same seed and settings give the same picture.  [default: random]")
 @click.option("--sampler", default="", help="Such as ddim or euler_a.")
+@click.option("--init-image", type=_PICTURE, help="PNG, JPEG or WebP file to start from.")
+@click.option("--mask", type=_PICTURE, help="File of the same size as the init image; white is repainted.")
+@click.option("--strength", type=float, help="How far the picture may leave the init image: above 0, up to 1.")
 @click.option("--model", default="", help="Id, name or alias; `starweave models` lists them.")
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port of the image server.")
 def generate(
@@ -36,6 +41,9 @@ def generate(
     negative_prompt: str,
     seed: int | None,
     sampler: str,
+    init_image: Path | None,
+    mask: Path | None,
+    strength: float | None,
     model: str,
     address: str,
 ) -> None:
@@ -51,7 +59,14 @@ def generate(
         sampler=sampler,
         output_format=picture_file.output_format(output),
     )
-    request = starweave_pb2.ImageRequest(prompt=prompt, model=model, settings=settings)
+    request = starweave_pb2.ImageRequest(
+        prompt=prompt,
+        model=model,
+        settings=settings,
+        init_image=picture_file.read(init_image) if init_image else b"",
+        mask_image=picture_file.read(mask) if mask else b"",
+        strength=strength,
+    )
     response = _generate(request, address)
     picture_file.write(response, output)
     click.echo(picture_file.describe(response, output))

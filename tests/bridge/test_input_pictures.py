@@ -94,6 +94,7 @@ def test_an_orientation_behind_the_pixels_of_a_png_is_applied() -> None:
     assert np.array_equal(init(whole[:-12] + late + whole[-12:]), UPRIGHT[6](scene()))
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("format", FORMATS)
 def test_exif_data_that_cannot_be_read_is_passed_over(format: str) -> None:
     assert init(file(scene(), format, exif=b"Exif\0\0MM\0*broken")).shape == scene().shape

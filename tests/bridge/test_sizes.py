@@ -63,3 +63,22 @@ def test_exact_refuses_everything_else(side: int) -> None:
 @pytest.mark.parametrize("side", [-5, 0, 15, 2049])
 def test_fit_has_bounds_too(side: int) -> None:
     assert FIT.problem("height", side) == f"height is {side}; it must be from 16 to 2048."
+
+
+@pytest.mark.parametrize("size", [Size(16, 2048), Size(300, 200), Size(64, 64)])
+def test_an_init_images_own_size_is_kept_where_it_fits(size: Size) -> None:
+    assert FIT.own_size(size) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "own"),
+    [(Size(4096, 1024), Size(2048, 512)), (Size(10, 20), Size(16, 32)), (Size(1, 9999), Size(16, 2048))],
+)
+def test_another_is_scaled_into_the_range(size: Size, own: Size) -> None:
+    assert FIT.own_size(size) == own
+
+
+@pytest.mark.parametrize("size", [Size(1000, 700), Size(1, 1), Size(9999, 40)])
+def test_where_sizes_are_exact_it_is_one_that_can_be_made(size: Size) -> None:
+    own = EXACT.own_size(size)
+    assert EXACT.problem("width", own.width) is EXACT.problem("height", own.height) is None

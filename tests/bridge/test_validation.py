@@ -220,7 +220,7 @@ EXACT = SizeRange(64, 256, 32, SizePolicy.EXACT)
         (FIT, Size(4000, 3000), {}, Size(2048, 1536)),
         (FIT, Size(8, 4), {}, Size(32, 16)),
         (FIT, Size(1, 5000), {}, Size(16, 2048)),
-        (EXACT, Size(300, 200), {}, Size(192, 128)),
+        (EXACT, Size(300, 200), {}, Size(256, 160)),
         (FIT, Size(300, 200), {"width": 150}, Size(150, 100)),
         (FIT, Size(300, 200), {"height": 400}, Size(600, 400)),
         (FIT, Size(5000, 1), {"width": 100}, Size(100, 16)),

@@ -23,6 +23,8 @@ from diffusion_engine.errors import (
     StepFailed,
     WaitingRoomFull,
 )
+from diffusion_engine.init_image import InitImage, Mask, Posterior
+from diffusion_engine.inputs import Inputs
 from diffusion_engine.parameters import EngineParameters
 from diffusion_engine.picture import Picture
 from diffusion_engine.request import Answer, FinishedPicture
@@ -45,7 +47,13 @@ CONFIG = {
     "clip_sample": False,
 }
 PARAMETERS = EngineParameters(
-    latent_channels=4, vae_scale_factor=8, max_rows=16, max_waiting=32, intra_op_thread_count=1, providers=("cpu",)
+    latent_channels=4,
+    vae_scale_factor=8,
+    scaling_factor=0.5,
+    max_rows=16,
+    max_waiting=32,
+    intra_op_thread_count=1,
+    providers=("cpu",),
 )
 
 
@@ -60,15 +68,20 @@ class NumpyUNet:
     """
 
     text_width = WIDTH
+    sample_channels = 4
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.calls = 0
+        self.hold_after = 0
 
     def run(self, sample: Array, timestep: Array, embeddings: Array) -> Array:
         self.gate.wait(30)
         self.calls += 1
+        if self.calls == self.hold_after:
+            self.gate.clear()
+            self.gate.wait(30)
         if (embeddings == POISON).any():
             raise RuntimeError("poisoned row")
         text = embeddings.mean(axis=(1, 2))[:, None, None, None]
@@ -130,10 +143,11 @@ def submit(
     text: float = 0.3,
     deadline: float | None = None,
     tokens: int = 3,
+    init_image: InitImage | None = None,
 ) -> None:
-    prompt = np.full((len(pictures), tokens, WIDTH), text, np.float32)
-    negative = np.zeros_like(prompt)
-    engine.submit(name, pictures, prompt, negative, deadline, lambda answer: answers.put(name, answer))
+    prompt = np.full((tokens, WIDTH), text, np.float32)
+    inputs = [Inputs(each, prompt, np.zeros_like(prompt), init_image) for each in pictures]
+    engine.submit(name, inputs, deadline, lambda answer: answers.put(name, answer))
 
 
 def hold_at_first_step(engine: Engine, unet: NumpyUNet, answers: Answers, name: str) -> None:
@@ -144,11 +158,17 @@ def hold_at_first_step(engine: Engine, unet: NumpyUNet, answers: Answers, name: 
         time.sleep(0.001)
 
 
+def init_image(masked: bool) -> InitImage:
+    rng = np.random.default_rng(5)
+    posterior = Posterior(*rng.random((2, 4, 8, 8), np.float32))
+    return InitImage(posterior, Mask(np.float32(rng.random((1, 8, 8)) > 0.5), posterior) if masked else None)
+
+
 def mixed_pictures() -> list[Picture]:
     return [
         picture(1, sampler="ddim", steps=4, guidance_scale=1.0),
-        picture(2, sampler="euler", steps=9, guidance_scale=7.5),
-        picture(3, sampler="euler_a", steps=7, guidance_scale=3.0),
+        picture(2, sampler="euler", steps=14, guidance_scale=7.5, strength=0.6),
+        picture(3, sampler="euler_a", steps=14, guidance_scale=3.0, strength=0.5),
         picture(4, sampler="dpmpp_2m", steps=12, guidance_scale=12.0),
         picture(5, sampler="dpmpp_2m_karras", steps=5, guidance_scale=2.0),
         picture(6, sampler="lcm", steps=4, guidance_scale=0.0),
@@ -161,13 +181,14 @@ def test_a_mixed_batch_makes_the_pictures_each_would_be_alone(
     engine: Engine, unet: NumpyUNet, answers: Answers
 ) -> None:
     wanted = mixed_pictures()
+    inits = [None, init_image(masked=False), init_image(masked=True), *[None] * 5]
     for index, each in enumerate(wanted):
-        submit(engine, answers, f"alone-{index}", each, text=0.1 * index)
+        submit(engine, answers, f"alone-{index}", each, text=0.1 * index, init_image=inits[index])
         answers.of(f"alone-{index}")
     unet.gate.clear()
     submit(engine, answers, "first", picture(99, steps=1))
     for index, each in enumerate(wanted):
-        submit(engine, answers, f"together-{index}", each, text=0.1 * index)
+        submit(engine, answers, f"together-{index}", each, text=0.1 * index, init_image=inits[index])
     unet.gate.set()
     for index in range(len(wanted)):
         alone = answers.pictures(f"alone-{index}")[0].latents
@@ -298,20 +319,6 @@ def test_a_full_waiting_room_refuses_and_loses_nobody(engine: Engine, unet: Nump
     assert engine.counts() == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("prompt", "negative", "word"),
-    [
-        (np.zeros((1, 3, WIDTH + 1), np.float32), None, "PROMPT_EMBEDDINGS has the shape"),
-        (np.zeros((2, 3, WIDTH), np.float32), None, "PROMPT_EMBEDDINGS has the shape"),
-        (np.zeros((1, 3, WIDTH), np.float32), np.zeros((1, 4, WIDTH), np.float32), "NEGATIVE_PROMPT_EMBEDDINGS has"),
-        (np.zeros((1, 3, WIDTH), np.float32), None, "NEGATIVE_PROMPT_EMBEDDINGS is missing"),
-    ],
-)
-def test_wrong_embeddings_are_refused(engine: Engine, prompt: Array, negative: Array | None, word: str) -> None:
-    with pytest.raises(InvalidRequest, match=word):
-        engine.submit("wrong", [picture(1)], prompt, negative, None, lambda answer: None)
-
-
 def test_sizes_and_text_lengths_are_not_mixed_in_a_step(engine: Engine, unet: NumpyUNet, answers: Answers) -> None:
     unet.gate.clear()
     submit(engine, answers, "small", picture(1))
@@ -349,19 +356,35 @@ def test_control_tells_where_requests_stand(engine: Engine, unet: NumpyUNet, ans
     hold_at_first_step(engine, unet, answers, "r0")
     for index in range(1, 10):
         submit(engine, answers, f"r{index}", picture(index))
-    status = json.loads(control.answer(engine, b'{"op": "status", "ids": ["r0", "r9", "nobody"]}'))
+    status = json.loads(control.answer(engine, b'{"op": "status", "ids": ["r0", "r9", "nobody"]}').status)
     assert status["active"] == 1 and status["waiting"] == 9
     assert status["generations"]["r0"] == {"state": "running", "step": 0, "steps": 6}
     assert status["generations"]["r9"] == {"state": "waiting", "position": 9}
     assert status["generations"]["nobody"] == {"state": "unknown"}
-    assert json.loads(control.answer(engine, b'{"op": "cancel", "ids": ["r5", "x"]}')) == {
+    assert json.loads(control.answer(engine, b'{"op": "cancel", "ids": ["r5", "x"]}').status) == {
         "cancelled": ["r5"],
         "remembered": ["x"],
     }
     unet.gate.set()
     answers.pictures("r9")
-    steps = json.loads(control.answer(engine, b'{"op": "record", "last": 2}'))["steps"]
+    steps = json.loads(control.answer(engine, b'{"op": "record", "last": 2}').status)["steps"]
     assert len(steps) == 2 and steps[-1]["rows"] > 0 and steps[-1]["width"] == 64
+
+
+def test_a_preview_is_the_picture_estimated_at_the_last_step(engine: Engine, unet: NumpyUNet, answers: Answers) -> None:
+    assert control.answer(engine, b'{"op": "preview", "id": "nobody"}').preview is None
+    hold_at_first_step(engine, unet, answers, "r")
+    assert control.answer(engine, b'{"op": "preview", "id": "r"}').preview is None
+    unet.hold_after = unet.calls + 6
+    unet.gate.set()
+    while (progress := engine.progress("r")) is None or progress.step < 5:
+        time.sleep(0.001)
+    preview = control.answer(engine, b'{"op": "preview", "id": "r"}').preview
+    assert preview is not None and preview.shape == (4, 8, 8)
+    unet.gate.set()
+    # The last step of ddim goes to the estimate made in it, which is close to the one before.
+    final = answers.pictures("r")[0].latents
+    assert np.linalg.norm(preview - final) < 0.2 * np.linalg.norm(final)
 
 
 @pytest.mark.parametrize(

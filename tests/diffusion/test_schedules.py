@@ -105,6 +105,11 @@ def test_spread_sigmas_equal_diffusers(key: str, spread: Callable[[float, float,
         np.testing.assert_allclose(sigmas_to_timesteps(made, trained), oracle.timesteps.numpy(), atol=1e-3)
 
 
+def test_rounding_does_not_take_the_last_sigma_to_another_timestep() -> None:
+    trained = sigmas(SchedulerConfig.from_json(BETAS["scaled_linear"]))
+    assert sigmas_to_timesteps(trained[-1:] * (1 - 1e-15), trained).tolist() == [999]
+
+
 @pytest.mark.parametrize("kind", ["LCMScheduler", "TCDScheduler"])
 def test_distilled_timesteps_equal_diffusers(kind: str) -> None:
     values = BETAS["scaled_linear"] | {"original_inference_steps": 30}

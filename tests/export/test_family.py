@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 from export.demo_family import REPOSITORY, demo_options
+from export.errors import RepositoryUnavailable
 from export.family import ExportReport, export_family
 from export.model_configs import PARTS
 from export.repository import Repository
@@ -36,7 +37,7 @@ def random_inputs(graph: onnxruntime.InferenceSession) -> dict[str, npt.NDArray[
     random = np.random.default_rng(0)
     inputs: dict[str, npt.NDArray[np.generic]] = {}
     for item in graph.get_inputs():
-        axes = PIXEL_AXES if item.name == "IMAGE" else AXES
+        axes = PIXEL_AXES if item.name in ("IMAGE", "MASK") else AXES
         shape = [axes.get(axis, axis) for axis in item.shape]
         dtype = DTYPES[item.type]
         if dtype is np.float32:
@@ -77,7 +78,9 @@ def test_every_graph_was_compared_at_two_batch_sizes_and_two_resolutions(exporte
     for part in GRAPHS:
         compared = [comparison for comparison in exported.comparisons if comparison.part == part]
         assert {comparison.shape[0] for comparison in compared} == {2, 3}
-        assert len({comparison.shape[1:] for comparison in compared}) == 2
+        assert len({(comparison.output, comparison.shape[2:]) for comparison in compared}) == 2 * len(
+            {comparison.output for comparison in compared}
+        )
         assert all(comparison.close for comparison in compared)
 
 
@@ -110,8 +113,30 @@ def test_another_export_takes_the_next_version_and_keeps_the_one_before(exported
     for part in PARTS:
         folders = sorted(path.name for path in (repository / f"demo_{part}").iterdir() if path.is_dir())
         assert folders == ["1", "2"]
-    ensemble = Repository(repository).config("demo")
-    assert ensemble is not None
-    assert {step.model_version for step in ensemble.ensemble_scheduling.step} == {2}
-    assert ensemble.parameters["version"].string_value == "2"
+    for name in ("demo", "demo_image_to_image", "demo_inpaint"):
+        ensemble = Repository(repository).config(name)
+        assert ensemble is not None
+        assert {step.model_version for step in ensemble.ensemble_scheduling.step} == {2}
+    assert Repository(repository).active_version("demo", "demo") == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model_repository"]
+
+
+def test_a_killed_activation_is_undone_before_its_version_is_taken_out(
+    exported: ExportReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Repository(tmp_path / "model_repository")
+    shutil.copytree(exported.repository, repository.path)
+    with repository.staging() as staged:
+        repository.activate(staged, ["demo_image_to_image"], 2)
+
+    def install(self: Repository, *_: object) -> None:
+        for name in ("demo", "demo_image_to_image", "demo_inpaint"):
+            config = self.config(name)
+            assert config is not None
+            assert {step.model_version for step in config.ensemble_scheduling.step} == {1}
+        raise RepositoryUnavailable("reached")
+
+    monkeypatch.setattr(Repository, "install", install)
+    monkeypatch.setattr("export.family._write_part", lambda *_: [])
+    with pytest.raises(RepositoryUnavailable, match="reached"):
+        export_family(demo_options(repository.path, CHECKPOINT), lambda sentence: None)

@@ -106,6 +106,7 @@ SPOILED: list[tuple[str, Spoil, type[ExportError], str]] = [
     ),
     ("added embedding", edit("unet/config.json", addition_embed_type="text_time"), UnsupportedCheckpoint, "text_time"),
     ("latent mean", edit("vae/config.json", latents_mean=[0.0] * 4), UnsupportedCheckpoint, "latents_mean"),
+    ("latent shift", edit("vae/config.json", shift_factor=0.1), UnsupportedCheckpoint, "shift_factor"),
     (
         "scheduler key",
         edit("scheduler/scheduler_config.json", thresholding=True),

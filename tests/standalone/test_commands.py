@@ -59,6 +59,22 @@ def test_a_file_ending_without_a_format_is_refused() -> None:
     assert "moon.gif has no ending the server can make a picture for: use one of .png" in outcome.stderr
 
 
+@pytest.mark.parametrize("option", ["--init-image", "--mask"])
+def test_a_picture_that_is_not_there_is_refused(option: str, tmp_path: Path) -> None:
+    outcome = _starweave("generate", "a moon", option, str(tmp_path / "sun.png"))
+    assert outcome.exit_code == 2
+    assert f"'{option}': File '{tmp_path / 'sun.png'}' does not exist." in outcome.stderr
+
+
+@pytest.mark.parametrize("option", ["--init-image", "--mask"])
+def test_a_picture_without_bytes_is_refused(option: str, tmp_path: Path) -> None:
+    """The server would take it for no picture at all."""
+    (tmp_path / "sun.png").touch()
+    outcome = _starweave("generate", "a moon", option, str(tmp_path / "sun.png"))
+    assert outcome.exit_code == 1
+    assert outcome.stderr == f"Error: {tmp_path / 'sun.png'} is empty: name a PNG, JPEG or WebP file.\n"
+
+
 def test_serve_without_a_repository_is_refused(tmp_path: Path) -> None:
     outcome = _starweave("serve", "--repository", str(tmp_path / "none"), "--folder", str(tmp_path))
     assert outcome.exit_code == 1

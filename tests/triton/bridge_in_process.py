@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image
 
 from bridge.server import BridgeServer
 from bridge.settings import Settings
@@ -46,3 +49,14 @@ async def running(triton_url: str, **settings: Any) -> AsyncIterator[RunningBrid
             yield bridge
     finally:
         await server.stop()
+
+
+def pixels(response: Any) -> Any:
+    """The pixels [H,W,3] of a picture that was made, as integers that do not wrap around."""
+    assert response.error == ""
+    return np.asarray(Image.open(io.BytesIO(response.image_data))).astype(int)
+
+
+async def codes(call: Any) -> list[str]:
+    """The codes of the pictures of a call that failed."""
+    return [value for key, value in await call.trailing_metadata() if key == "starweave-error-code"]

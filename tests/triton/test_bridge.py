@@ -14,7 +14,7 @@ from PIL import Image
 
 from bridge.triton import Triton
 from protos import starweave_pb2, starweave_pb2_grpc
-from tests.triton.bridge_in_process import running
+from tests.triton.bridge_in_process import codes, pixels, running
 
 Progress = starweave_pb2.ImageProgress
 PROMPT = "a red circle on a blue background"
@@ -32,15 +32,6 @@ def request(prompt: str = PROMPT, model: str = "", timeout_ms: int = 0, **settin
 
 def small(seed: int, **settings: Any) -> Any:
     return request(width=64, height=64, steps=4, seed=seed, **settings)
-
-
-def pixels(response: Any) -> Any:
-    assert response.error == ""
-    return np.asarray(Image.open(io.BytesIO(response.image_data))).astype(int)
-
-
-async def codes(call: Any) -> list[str]:
-    return [value for key, value in await call.trailing_metadata() if key == "starweave-error-code"]
 
 
 @pytest.fixture
@@ -228,6 +219,20 @@ async def test_the_requests_time_limit_ends_it_in_band(images: Any, engine: Trit
     assert await codes(call) == ["DEADLINE_EXCEEDED"]
     await until_idle(engine)
     assert await last_step(engine) - before < 100
+
+
+async def test_a_time_limit_that_cannot_be_met_is_refused_at_once(images: Any, engine: Triton) -> None:
+    """As soon as something goes before it; a picture that is alone is tried."""
+    await until_idle(engine)
+    first = images.GenerateImageStream(request(**LONG))
+    while (await first.read()).stage != Progress.DENOISING:
+        pass
+    call = images.GenerateImage(request(**LONG, timeout_ms=300))
+    response = await call
+    assert response.error.startswith("The picture would take about ")
+    assert " s, waiting included, and has 0.3 s; try again later, " in response.error
+    assert await codes(call) == ["RESOURCE_EXHAUSTED"]
+    first.cancel()
 
 
 async def test_the_clients_own_deadline_is_a_status(images: Any, engine: Triton) -> None:

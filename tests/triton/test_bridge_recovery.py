@@ -76,23 +76,26 @@ async def version_in_use(bridge: RunningBridge) -> str:
 
 async def test_a_new_version_is_taken_over_without_losing_a_request(bridge: RunningBridge, repository: Path) -> None:
     staged = repository.parent / "staged"
-    for model in sorted(repository.glob("demo_*")):
+    configs = {path: path.read_text() for path in sorted(repository.glob("demo*/config.pbtxt"))}
+    ensembles = {path: config for path, config in configs.items() if 'platform: "ensemble"' in config}
+    models = [path.parent for path in configs if path not in ensembles]
+    for model in models:
         shutil.copytree(model / "1", staged)
         staged.rename(model / "2")
-    config = (repository / "demo" / "config.pbtxt").read_text()
-    config = re.sub(r"model_version: \d+", "model_version: 2", config)
-    config = re.sub(r'(key: "version"\s+value {\s+string_value: )"1"', r'\1"2"', config)
-    staged.write_text(config)
-    staged.rename(repository / "demo" / "config.pbtxt")
+    for path, config in ensembles.items():
+        config = re.sub(r"model_version: \d+", "model_version: 2", config)
+        config = re.sub(r'(key: "version"\s+value {\s+string_value: )"1"', r'\1"2"', config)
+        staged.write_text(config)
+        staged.rename(path)
 
     assert await version_in_use(bridge) == "1"
     while await version_in_use(bridge) != "2":
         pass
-    (model,) = (await bridge.images.GetImageModels(starweave_pb2.ModelRequest())).models
-    assert model.parameters["version"] == "2"
+    (family,) = (await bridge.images.GetImageModels(starweave_pb2.ModelRequest())).models
+    assert family.parameters["version"] == "2"
     # One version is enough for what follows, and removing the other loses nothing either.
-    for model_folder in sorted(repository.glob("demo_*")):
-        shutil.rmtree(model_folder / "1")
+    for model in models:
+        shutil.rmtree(model / "1")
     for _ in range(5):
         assert await version_in_use(bridge) == "2"
         await asyncio.sleep(0.5)

@@ -1,20 +1,33 @@
-"""Control requests: cancel, status and record, asked and answered as JSON."""
+"""Control requests: cancel, status, preview and record, asked as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from diffusion_engine.engine import Engine
 from diffusion_engine.errors import InvalidRequest
 
+Array = npt.NDArray[np.float32]
 
-def answer(engine: Engine, control: bytes) -> bytes:
-    """Carries out one control request and returns its STATUS document.
 
-    `{"op": "cancel", "ids": [..]}`, `{"op": "status", "ids": [..]}` or `{"op": "record", "last": N}`;
-    raises InvalidRequest for anything else.
+@dataclass(frozen=True, slots=True)
+class ControlAnswer:
+    """A JSON document, and with `preview` the estimated latents, float32 [C, h, w]."""
+
+    status: bytes
+    preview: Array | None = None
+
+
+def answer(engine: Engine, control: bytes) -> ControlAnswer:
+    """Carries out one control request.
+
+    `{"op": "cancel", "ids": [..]}`, `{"op": "status", "ids": [..]}`, `{"op": "preview", "id": ".."}` or
+    `{"op": "record", "last": N}`; raises InvalidRequest for anything else.
     """
     try:
         order = json.loads(control)
@@ -22,17 +35,23 @@ def answer(engine: Engine, control: bytes) -> bytes:
         raise InvalidRequest("CONTROL is not JSON.") from None
     if not isinstance(order, dict):
         raise InvalidRequest("CONTROL must be a JSON object.")
-    operation = order.get("op")
-    if operation == "status":
-        document = _status(engine, _ids(order))
-    elif operation == "cancel":
-        cancelled, remembered = engine.cancel(_ids(order))
-        document = {"cancelled": cancelled, "remembered": remembered}
-    elif operation == "record":
-        document = {"steps": [asdict(step) for step in engine.record.last(_count(order))]}
-    else:
-        raise InvalidRequest(f"CONTROL has the op {operation!r}; it must be cancel, status or record.")
-    return json.dumps(document).encode()
+    match order.get("op"):
+        case "status":
+            return _document(_status(engine, _ids(order)))
+        case "cancel":
+            cancelled, remembered = engine.cancel(_ids(order))
+            return _document({"cancelled": cancelled, "remembered": remembered})
+        case "preview":
+            request_id = str(order.get("id"))
+            return replace(_document(_standing(engine, request_id)), preview=engine.preview(request_id))
+        case "record":
+            return _document({"steps": [asdict(step) for step in engine.record.last(_count(order))]})
+        case operation:
+            raise InvalidRequest(f"CONTROL has the op {operation!r}; it must be cancel, status, preview or record.")
+
+
+def _document(document: dict[str, object]) -> ControlAnswer:
+    return ControlAnswer(json.dumps(document).encode())
 
 
 def _status(engine: Engine, ids: list[str]) -> dict[str, object]:

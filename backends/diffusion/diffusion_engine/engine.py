@@ -20,17 +20,17 @@ from diffusion_engine.errors import (
     Draining,
     DuplicateRequest,
     EngineError,
-    InvalidRequest,
     StepFailed,
 )
 from diffusion_engine.generation import Generation
+from diffusion_engine.inputs import Inputs, LatentFormat
 from diffusion_engine.outcome import Outcome
 from diffusion_engine.parameters import EngineParameters
-from diffusion_engine.picture import Picture
 from diffusion_engine.record import Ending, Record, StepRecord
 from diffusion_engine.request import Answer, FinishedPicture, Request
 from diffusion_engine.scheduler import Batch, Scheduler
 from diffusion_engine.session import UNetSession
+from diffusion_engine.start import start_from_image, start_from_noise
 from diffusion_engine.step import BatchStep
 from diffusion_engine.step_cost import StepCost
 from diffusion_engine.tables import StepTable
@@ -60,11 +60,16 @@ class Engine:
     def __init__(
         self,
         session: UNetSession,
-        table_of: Callable[[str, int], StepTable],
+        table_of: Callable[[str, int, float], StepTable],
         parameters: EngineParameters,
         cost: StepCost,
     ) -> None:
-        self._session = session
+        self._format = LatentFormat(
+            channels=parameters.latent_channels,
+            vae_scale_factor=parameters.vae_scale_factor,
+            text_width=session.text_width,
+            takes_conditioning=session.sample_channels > parameters.latent_channels,
+        )
         self._table_of = table_of
         self._parameters = parameters
         self._scheduler: Scheduler[Generation] = Scheduler(cost, parameters.max_waiting)
@@ -87,32 +92,21 @@ class Engine:
     def submit(
         self,
         request_id: str,
-        pictures: Sequence[Picture],
-        prompt_embeddings: Array,
-        negative_embeddings: Array | None,
+        inputs: Sequence[Inputs],
         deadline: float | None,
         on_answer: Callable[[Answer], None],
     ) -> None:
-        """Takes a request in; embeddings are [pictures, T, D]. An empty id is replaced by one of the engine's own.
+        """Takes a request in. An empty id is replaced by one of the engine's own.
 
         Raises the EngineError that the request is to be answered with: InvalidRequest, DuplicateRequest,
         WaitingRoomFull, DeadlineUnreachable, Draining, or Cancelled where its cancel came first.
         """
         request_id = request_id or uuid.uuid4().hex
         try:
-            self._check_embeddings(pictures, prompt_embeddings, negative_embeddings)
-            generations = [
-                self._begin(
-                    request_id,
-                    picture,
-                    prompt_embeddings[row],
-                    None if negative_embeddings is None else negative_embeddings[row],
-                )
-                for row, picture in enumerate(pictures)
-            ]
+            generations = [self._begin(request_id, each) for each in inputs]
             self._admit(Request(request_id, generations, [None] * len(generations), deadline, on_answer))
         except EngineError as error:
-            self.record.end(Ending(error.outcome, len(pictures)))
+            self.record.end(Ending(error.outcome, len(inputs)))
             raise
 
     def _admit(self, request: Request) -> None:
@@ -159,6 +153,12 @@ class Engine:
             slowest = min(request.generations, key=lambda each: each.step / each.table.evaluations)
             return Progress(self._scheduler.position(slowest), slowest.step, slowest.table.evaluations)
 
+    def preview(self, request_id: str) -> Array | None:
+        """The estimate of a request's first picture's final latents, [C, h, w]; None before its first step."""
+        with self._wake:
+            request = self._requests.get(request_id)
+        return None if request is None else request.generations[0].preview()
+
     def counts(self) -> tuple[int, int]:
         """Pictures taking steps, and pictures waiting."""
         with self._wake:
@@ -179,20 +179,6 @@ class Engine:
         # At most the step under way, which notices that nobody waits for it.
         self._thread.join()
 
-    def _check_embeddings(self, pictures: Sequence[Picture], prompt: Array, negative: Array | None) -> None:
-        if prompt.ndim != 3 or len(prompt) != len(pictures) or prompt.shape[2] != self._session.text_width:
-            raise InvalidRequest(
-                f"PROMPT_EMBEDDINGS has the shape {prompt.shape}; "
-                f"it must be [{len(pictures)}, tokens, {self._session.text_width}]."
-            )
-        if negative is not None and negative.shape != prompt.shape:
-            raise InvalidRequest(
-                f"NEGATIVE_PROMPT_EMBEDDINGS has the shape {negative.shape}; "
-                f"it must be that of PROMPT_EMBEDDINGS, {prompt.shape}."
-            )
-        if negative is None and any(picture.guided for picture in pictures):
-            raise InvalidRequest("NEGATIVE_PROMPT_EMBEDDINGS is missing; a GUIDANCE_SCALE above 1 needs it.")
-
     def _check_reachable(self, generations: list[Generation], seconds: float) -> None:
         # Where nothing goes before it, it is tried: the estimate may be wrong, and its steps are what corrects it.
         if not self._requests:
@@ -204,11 +190,17 @@ class Engine:
                 "try again later, with a longer time limit or with fewer steps."
             )
 
-    def _begin(self, request_id: str, picture: Picture, prompt: Array, negative: Array | None) -> Generation:
-        factor = self._parameters.vae_scale_factor
-        shape = (self._parameters.latent_channels, picture.height // factor, picture.width // factor)
-        table = self._table_of(picture.sampler, picture.steps)
-        return Generation.begin(request_id, picture, table, shape, prompt, negative)
+    def _begin(self, request_id: str, inputs: Inputs) -> Generation:
+        inputs.check(self._format)
+        picture, init = inputs.picture, inputs.init_image
+        table = self._table_of(picture.sampler, picture.steps, picture.strength)
+        if init is None:
+            start = start_from_noise(picture, table, self._format.shape(picture))
+        else:
+            scaling_factor = self._parameters.scaling_factor
+            start = start_from_image(picture, table, init, scaling_factor, self._format.takes_conditioning)
+        embeddings = inputs.prompt_embeddings, inputs.negative_embeddings
+        return Generation.begin(request_id, picture, table, *embeddings, start)
 
     def _take_out(self, request: Request) -> None:
         """Ends a request under the lock; whoever took it out is the one to answer it."""
@@ -295,16 +287,7 @@ class Engine:
         if not np.isfinite(member.latents).all():
             self._fail(member, StepFailed("The UNet made latents that are not finite; try other settings."))
             return
-        ended = time.monotonic()
-        picture = FinishedPicture(
-            latents=member.latents,
-            picture=member.picture,
-            evaluations=member.table.evaluations,
-            waiting_ms=(member.started - member.arrival) * 1e3,
-            denoising_ms=(ended - member.started) * 1e3,
-            mean_rows=member.rows_seen / member.table.evaluations,
-            steps_waited=member.start_step - member.arrival_step,
-        )
+        picture = FinishedPicture.of(member, time.monotonic())
         with self._wake:
             self._scheduler.remove(member)
             request = self._requests.get(member.request_id)

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from diffusion_engine.lane import BatchKey
-from diffusion_engine.noise import NoiseStream, slerp
+from diffusion_engine.noise import NoiseStream
 from diffusion_engine.picture import Picture
+from diffusion_engine.start import KnownRegion, Start
 from diffusion_engine.tables import StepTable
 
 Array = npt.NDArray[np.float32]
@@ -23,7 +24,9 @@ class Generation:
 
     `latents` are float32 [C, h, w] in the sampler's own scale; `saved` holds the latents that some samplers return to;
     `history` the last model outputs, newest first. `prompt_embeddings` and `negative_embeddings` are float32 [T, D];
-    the latter is None where guidance is off. Its noise depends on nothing but its own seeds.
+    the latter is None where guidance is off. `known` is what inpainting keeps of the init image, `conditioning` the
+    further input channels of an inpainting UNet. `seen` is the last step's index with its latents and the UNet's
+    prediction, from which a preview is made. A picture's noise depends on nothing but its own seeds.
     """
 
     request_id: str
@@ -35,6 +38,9 @@ class Generation:
     noise: NoiseStream
     latents: Array
     history: deque[Array]
+    known: KnownRegion | None
+    conditioning: Array | None
+    seen: tuple[int, Array, Array] | None = None
     saved: Array | None = None
     step: int = 0
     rows_seen: int = 0
@@ -49,26 +55,24 @@ class Generation:
         request_id: str,
         picture: Picture,
         table: StepTable,
-        latent_shape: tuple[int, int, int],
         prompt_embeddings: Array,
         negative_embeddings: Array | None,
+        start: Start,
     ) -> Generation:
-        """Draws the initial latents as `prepare_latents` of diffusers does: unit noise times the first sigma."""
-        noise = NoiseStream(picture.seed)
-        initial = noise.normal(latent_shape)
-        if picture.variation_seed is not None:
-            variation = NoiseStream(picture.variation_seed).normal(latent_shape)
-            initial = slerp(initial, variation, picture.variation_strength)
+        """A generation that has not taken a step yet."""
+        height, width = start.latents.shape[1:]
         return cls(
             request_id=request_id,
             picture=picture,
             table=table,
-            key=BatchKey(latent_shape[1], latent_shape[2], len(prompt_embeddings)),
+            key=BatchKey(height, width, len(prompt_embeddings)),
             prompt_embeddings=prompt_embeddings,
             negative_embeddings=negative_embeddings if picture.guided else None,
-            noise=noise,
-            latents=initial * np.float32(table.init_noise_sigma),
+            noise=start.noise,
+            latents=start.latents,
             history=deque(maxlen=table.history),
+            known=start.known,
+            conditioning=start.conditioning,
         )
 
     @property
@@ -99,3 +103,15 @@ class Generation:
     def finished(self) -> bool:
         """Whether every step is done."""
         return self.step >= self.table.evaluations
+
+    def preview(self) -> Array | None:
+        """The finished latents as estimated at the last step, [C, h, w]; None before the first one.
+
+        May be called while a step is taken: it reads `seen` once.
+        """
+        if self.seen is None:
+            return None
+        step, latents, prediction = self.seen
+        of_latents, of_prediction = self.table.estimates[step]
+        estimate: Array = of_latents * latents + of_prediction * prediction
+        return estimate

@@ -26,10 +26,10 @@ def load_engine(folder: Path, parameters: Mapping[str, str], family: Family, cac
     table_of = tables_of(scheduler_config)
     for sampler in family.samplers:
         # A scheduler config that a listed sampler cannot follow fails the load, not somebody's picture.
-        table_of(sampler, family.default_steps)
+        table_of(sampler, family.default_steps, 1.0)
     session = UNetSession(folder / "model.onnx", engine_parameters.providers, engine_parameters.intra_op_thread_count)
     factor = engine_parameters.vae_scale_factor
-    shape = (engine_parameters.latent_channels, family.native_height // factor, family.native_width // factor)
-    curve = cost_curve(session, shape, cache)
-    cost = StepCost.from_curve(shape[1] * shape[2], curve, engine_parameters.max_rows)
+    latent_size = (family.native_height // factor, family.native_width // factor)
+    curve = cost_curve(session, latent_size, cache)
+    cost = StepCost.from_curve(latent_size[0] * latent_size[1], curve, engine_parameters.max_rows)
     return Engine(session, table_of, engine_parameters, cost)

@@ -49,14 +49,16 @@ def texts(parameters: Mapping[str, str], key: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class EngineParameters:
-    """How one UNet is run: its latents' shape and the bounds on work taken in.
+    """How one UNet is run: its latents' shape and scale, and the bounds on work taken in.
 
+    `scaling_factor` is the VAE's: what its latents are multiplied by for the UNet.
     `max_rows` bounds the UNet rows of one step at the native size (a guided picture takes two); None leaves it to the
     measured cost of a step. `max_waiting` bounds the pictures waiting.
     """
 
     latent_channels: int
     vae_scale_factor: int
+    scaling_factor: float
     max_rows: int | None
     max_waiting: int
     intra_op_thread_count: int
@@ -68,6 +70,7 @@ class EngineParameters:
         engine = cls(
             latent_channels=integer(parameters, "latent_channels"),
             vae_scale_factor=integer(parameters, "vae_scale_factor"),
+            scaling_factor=number(parameters, "scaling_factor"),
             max_rows=integer(parameters, "max_rows") if "max_rows" in parameters else None,
             max_waiting=integer(parameters, "max_waiting"),
             intra_op_thread_count=integer(parameters, "intra_op_thread_count"),

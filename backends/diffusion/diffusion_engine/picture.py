@@ -20,7 +20,7 @@ class Picture:
 
     `width` and `height` are pixels, `guidance_from` and `guidance_until` fractions of the schedule, `priority` is 1
     (first) to 3. With a `variation_seed` the initial noise is interpolated towards that seed's by
-    `variation_strength`.
+    `variation_strength`. `strength` is how far the picture may leave its init image, above 0 and up to 1.
     """
 
     width: int
@@ -34,6 +34,7 @@ class Picture:
     variation_seed: int | None = None
     variation_strength: float = 0.0
     priority: int = NORMAL_PRIORITY
+    strength: float = 1.0
 
     @property
     def guided(self) -> bool:
@@ -55,6 +56,7 @@ class Wishes:
     variation_seed: int | None = None
     variation_strength: float | None = None
     priority: int | None = None
+    strength: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Family:
             variation_seed=wishes.variation_seed,
             variation_strength=wishes.variation_strength or 0.0,
             priority=NORMAL_PRIORITY if wishes.priority is None else wishes.priority,
+            strength=1.0 if wishes.strength is None else wishes.strength,
         )
         self._check(picture)
         return picture
@@ -121,6 +124,8 @@ class Family:
         _check_range("SEED", picture.seed, 0, SEED_LIMIT - 1)
         _check_range("PRIORITY", picture.priority, 1, LAST_PRIORITY)
         _check_range("VARIATION_STRENGTH", picture.variation_strength, 0, 1)
+        if not 0 < picture.strength <= 1:
+            raise InvalidRequest(f"STRENGTH is {picture.strength}; it must be above 0 and at most 1.")
         if picture.variation_seed is not None:
             _check_range("VARIATION_SEED", picture.variation_seed, 0, SEED_LIMIT - 1)
         elif picture.variation_strength > 0:

@@ -31,6 +31,19 @@ class FinishedPicture:
     mean_rows: float
     steps_waited: int
 
+    @classmethod
+    def of(cls, generation: Generation, ended: float) -> FinishedPicture:
+        """The picture of a generation that took its last step at `ended`, a `time.monotonic` second."""
+        return cls(
+            latents=generation.latents,
+            picture=generation.picture,
+            evaluations=generation.table.evaluations,
+            waiting_ms=(generation.started - generation.arrival) * 1e3,
+            denoising_ms=(ended - generation.started) * 1e3,
+            mean_rows=generation.rows_seen / generation.table.evaluations,
+            steps_waited=generation.start_step - generation.arrival_step,
+        )
+
 
 Answer = list[FinishedPicture] | EngineError
 """All pictures of a request in the order asked, or the one reason why there are none."""

@@ -46,6 +46,7 @@ class UNetSession:
                 f"{path.name} takes {', '.join(sorted(inputs))}; the engine feeds {', '.join(sorted(expected))}. "
                 "Export the family again."
             )
+        self.sample_channels = int(inputs["sample"].shape[1])
         self.text_width = int(inputs["encoder_hidden_states"].shape[2])
         self._graph = path
         self._threads = intra_op_thread_count or os.cpu_count()

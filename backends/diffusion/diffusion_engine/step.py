@@ -38,6 +38,9 @@ class BatchStep:
         timesteps = np.array([member.table.timesteps[member.step] for member in batch], np.float32)
 
         sample = columns[Column.C_IN] * latents
+        conditioning = [member.conditioning for member in batch if member.conditioning is not None]
+        if conditioning:
+            sample = np.concatenate([sample, np.stack(conditioning)], axis=1)
         if guided:
             sample = np.concatenate([sample, sample[guided]])
             timesteps = np.concatenate([timesteps, timesteps[guided]])
@@ -89,6 +92,9 @@ def _advance(batch: Sequence[Generation], columns: Array, latents: Array, predic
         if member.table.draws_noise[member.step]:
             noise = member.noise.normal(latents.shape[1:])
             following[index] += columns[Column.N, index] * noise
+        if member.known is not None:
+            following[index] = member.known.blend(following[index], *member.table.known[member.step])
+        member.seen = (member.step, latents[index], prediction[index])
         member.latents = following[index]
         if member.table.uses_saved:
             member.saved = saved[index]

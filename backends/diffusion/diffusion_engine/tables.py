@@ -40,7 +40,10 @@ class Column(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepTable:
-    """A schedule's coefficients as one float32 row per UNet evaluation, `coefficients` being [evaluations, Column]."""
+    """A schedule's coefficients as one float32 row per UNet evaluation, `coefficients` being [evaluations, Column].
+
+    `estimates` are the columns X and Y, `known` the columns known_signal and known_noise of `CoefficientTable`.
+    """
 
     timesteps: npt.NDArray[np.float32]
     coefficients: npt.NDArray[np.float32]
@@ -49,6 +52,10 @@ class StepTable:
     history: int
     uses_saved: bool
     init_noise_sigma: float
+    init_signal: float
+    init_noise: float
+    estimates: npt.NDArray[np.float32]
+    known: npt.NDArray[np.float32]
 
     @classmethod
     def pack(cls, table: CoefficientTable) -> StepTable:
@@ -73,6 +80,10 @@ class StepTable:
             history=table.history,
             uses_saved=table.uses_saved,
             init_noise_sigma=table.init_noise_sigma,
+            init_signal=table.init_signal,
+            init_noise=table.init_noise,
+            estimates=np.stack((table.X, table.Y), axis=1).astype(np.float32),
+            known=np.stack((table.known_signal, table.known_noise), axis=1).astype(np.float32),
         )
 
     @property
@@ -81,11 +92,11 @@ class StepTable:
         return len(self.timesteps)
 
 
-def tables_of(config: SchedulerConfig) -> Callable[[str, int], StepTable]:
-    """A cached function from (sampler, steps) to the table, for one checkpoint's scheduler config."""
+def tables_of(config: SchedulerConfig) -> Callable[[str, int, float], StepTable]:
+    """A cached function from (sampler, steps, strength) to the table, for one checkpoint's scheduler config."""
 
     @lru_cache(_CACHED_TABLES)
-    def table(sampler: str, steps: int) -> StepTable:
-        return StepTable.pack(build(config, sampler, steps))
+    def table(sampler: str, steps: int, strength: float) -> StepTable:
+        return StepTable.pack(build(config, sampler, steps, strength))
 
     return table
