@@ -23,6 +23,8 @@ from standalone.process import ChildProcess
 # A generation that never ends must not keep Triton from stopping.
 EXIT_TIMEOUT_SECONDS = 10
 SHARED_MEMORY = Path("/dev/shm")
+# For text embeddings: a prompt of SD 1.5 takes 236 KiB.
+RESPONSE_CACHE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ class Triton:
             f"--model-repository={self._repository}",
             f"--backend-directory={self._folder / 'backends'}",
             f"--cache-directory={self._installation.caches}",
+            f"--cache-config=local,size={RESPONSE_CACHE_BYTES}",
             "--model-control-mode=explicit",
             *(f"--load-model={name}" for name in self._load),
             f"--http-address={LOOPBACK}",

@@ -24,8 +24,8 @@ from diffusion_engine.request import FinishedPicture
 from triton_metrics import MetricPublisher
 from triton_responder import Responder
 
-# Within Triton's --exit-timeout-secs, which is 30 by default.
-_DRAIN_SECONDS = 25.0
+# Within the --exit-timeout-secs that Triton is started with here, 10.
+_DRAIN_SECONDS = 8.0
 
 
 class TritonPythonModel:

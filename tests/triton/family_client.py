@@ -24,8 +24,12 @@ TYPES = {
     "PROMPT_EMBEDDINGS": np.float32,
     "NEGATIVE_PROMPT_EMBEDDINGS": np.float32,
     "LATENTS": np.float32,
+    "STRENGTH": np.float32,
+    "INIT_IMAGE": np.uint8,
+    "MASK": np.uint8,
+    "IMAGE": np.uint8,
 }
-NAMES = {np.int64: "INT64", np.int32: "INT32", np.float32: "FP32"}
+NAMES = {np.int64: "INT64", np.int32: "INT32", np.float32: "FP32", np.uint8: "UINT8"}
 
 
 def tensor(name: str, value: Any) -> triton_grpc.InferInput:
@@ -59,13 +63,15 @@ class FamilyClient:
     timeout_seconds: float = 120.0
 
     def load(self) -> None:
-        """Loads the ensemble with its steps, as the bridge does."""
-        if not self.client.is_model_ready(self.family):
-            self.client.load_model(self.family)
+        """Loads the ensembles with their steps, as the bridge does."""
+        for ensemble in (self.family, f"{self.family}_image_to_image", f"{self.family}_inpaint"):
+            if not self.client.is_model_ready(ensemble):
+                self.client.load_model(ensemble)
 
-    def picture(self, request_id: str = "", timeout_us: int | None = None, **inputs: Any) -> Made:
-        """One picture from the ensemble."""
-        result = self._infer(self.family, inputs, request_id, timeout_us)
+    def picture(self, request_id: str = "", timeout_us: int | None = None, kind: str = "", **inputs: Any) -> Made:
+        """One picture from the ensemble, or from that of another `kind`: image_to_image or inpaint."""
+        ensemble = f"{self.family}_{kind}" if kind else self.family
+        result = self._infer(ensemble, inputs, request_id, timeout_us)
         return Made(result.as_numpy("IMAGE")[0], json.loads(result.as_numpy("INFO")[0, 0]))
 
     def latents(self, prompt: str, negative_prompt: str = "", **inputs: Any) -> npt.NDArray[np.float32]:
