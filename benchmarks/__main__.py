@@ -23,7 +23,7 @@ WORK = HERE.parent / "out" / "benchmarks"
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Fewer trials, loads and pictures.")
+@click.option("--quick", is_flag=True, help="Fewer trials, loads and pictures, and one family.")
 @click.option("--results", type=click.Path(path_type=Path), default=HERE / "results", help="Folder for the report.")
 def main(quick: bool, results: Path) -> None:
     """Measure limit, server and baselines, simulate, and write latest.json, a report and plots."""
@@ -32,7 +32,8 @@ def main(quick: bool, results: Path) -> None:
     make_bench_family(repository, checkpoint, click.echo)
     for model in REPOSITORY.glob("demo*"):
         shutil.copytree(model, repository / model.name, dirs_exist_ok=True)
-    families = [Family.read(repository, "demo", CHECKPOINT), Family.read(repository, NAME, checkpoint)]
+    beside = [] if quick else [Family.read(repository, "demo", CHECKPOINT)]
+    families = [*beside, Family.read(repository, NAME, checkpoint)]
     with StopSignals() as signals, tempfile.TemporaryDirectory() as folder:
         stack = Stack(StackSettings(repository=repository, folder=Path(folder)), Status())
         try:

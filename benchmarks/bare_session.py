@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from benchmarks.loads import PIXELS_A_LATENT
+
 Array = npt.NDArray[np.float32]
 
 LATENT_CHANNELS = 4
-PIXELS_A_LATENT = 8
 _GUIDANCE_SCALE = np.float32(7.5)
 
 

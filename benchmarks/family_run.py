@@ -13,7 +13,7 @@ from benchmarks.family import Family, Server
 from benchmarks.image_client import serve_load
 from benchmarks.in_process import RealMachine
 from benchmarks.loads import ClosedLoop, OpenLoop, PictureSettings, Workload, draw, poisson_arrivals
-from benchmarks.plan import SATURATED_CLIENTS, Plan
+from benchmarks.plan import Plan
 from benchmarks.process_usage import Usage, cpu_seconds_between, server_usage
 from benchmarks.served import Served
 from benchmarks.simulation import limit as rows_limit
@@ -50,9 +50,10 @@ class PoissonRun:
 
 @dataclass(frozen=True, slots=True)
 class FamilyFigures:
-    """The measurements of one family."""
+    """The measurements of one family; throughputs are compared at `saturated` clients."""
 
     family: str
+    saturated: int
     curve: StepCurve
     step: StepSeconds
     limits: list[Throughput]
@@ -97,13 +98,14 @@ class FamilyRun:
         ]
         best = max(limits, key=lambda each: each.pictures_per_second).arrangement
         alone = min(self._loop.picture_seconds(cores, 3))
-        self._fixed_seconds = max(
-            alone - self._family.default_steps * curve.step_seconds(2, self._family.native_size), 0
-        )
+        self._fixed_seconds = max(alone - curve.alone(self._uniform(1, -1)[0]), 0)
         self._report(f"{name}: the STARWEAVE-style baseline's best")
-        choices = {workers: self._choose(workers) for workers in starweave_baseline.choices(cores)}
+        choices = {
+            workers: self._choose(workers)
+            for workers in starweave_baseline.choices(cores)[: self._plan.baseline_choices]
+        }
         workers = max(choices, key=lambda each: choices[each])
-        self._bridge_closed(SATURATED_CLIENTS, seed=-1)
+        self._bridge_closed(self._plan.saturated, seed=-1)
         before = server_usage()
         trials = []
         with running_baseline(self._family.checkpoint, workers) as baseline:
@@ -117,6 +119,7 @@ class FamilyRun:
         ]
         return FamilyFigures(
             family=name,
+            saturated=self._plan.saturated,
             curve=curve,
             step=step,
             limits=limits,
@@ -150,7 +153,7 @@ class FamilyRun:
             self._commands.append(command)
             before = server_usage()
             bridge[clients] = self._bridge_closed(clients, number)
-            if clients == SATURATED_CLIENTS:
+            if clients == self._plan.saturated:
                 steps = last_steps(
                     self._server.triton_url, self._family.name, pictures * self._family.default_steps // 4
                 )
@@ -158,7 +161,7 @@ class FamilyRun:
                 cpu_seconds = {name: seconds / pictures for name, seconds in used.items()}
         starweave = {
             clients: serve_closed(baseline, self._uniform(self._plan.closed_loop_pictures(clients), number), clients)
-            for clients in (1, SATURATED_CLIENTS)
+            for clients in (1, self._plan.saturated)
         }
         return Trial(limit, bare, ensemble, bridge, starweave, steps, cpu_seconds)
 

@@ -14,12 +14,13 @@ from diffusion_engine.generation import Generation
 from diffusion_engine.picture import Picture
 from diffusion_engine.scheduler_config import SchedulerConfig
 from diffusion_engine.session import UNetSession
+from diffusion_engine.start import start_from_noise
 from diffusion_engine.step import BatchStep
 from diffusion_engine.tables import tables_of
 
-from benchmarks.bare_session import LATENT_CHANNELS, PIXELS_A_LATENT
+from benchmarks.bare_session import LATENT_CHANNELS
 from benchmarks.job import Job
-from benchmarks.loads import PictureSettings
+from benchmarks.loads import PIXELS_A_LATENT, PictureSettings
 from benchmarks.policies.policy import Turn
 from benchmarks.step_curves import StepCurve
 
@@ -67,7 +68,7 @@ class RealMachine:
 
     def alone(self, picture: PictureSettings) -> float:
         """Seconds that a picture's steps take with nothing else to do."""
-        return picture.steps * self.curve().step_seconds(picture.rows, picture.size)
+        return self.curve().alone(picture)
 
     def run(self, turn: Turn) -> None:
         """Takes the turn's steps."""
@@ -95,7 +96,8 @@ class RealMachine:
         )
         side = settings.size // PIXELS_A_LATENT
         table = self._table_of(settings.sampler, settings.steps)
-        return Generation.begin("", picture, table, (LATENT_CHANNELS, side, side), self._embeddings, self._embeddings)
+        start = start_from_noise(picture, table, (LATENT_CHANNELS, side, side))
+        return Generation.begin("", picture, table, self._embeddings, self._embeddings, start)
 
     def _step_seconds(self, rows: int) -> float:
         side = self._native_size // PIXELS_A_LATENT

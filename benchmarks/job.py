@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from diffusion_engine.lane import BatchKey
 
-from benchmarks.loads import PictureSettings
+from benchmarks.loads import PIXELS_A_LATENT, PictureSettings
 from benchmarks.served import ServedPicture
 
-_PIXELS_A_LATENT = 8
 _TOKENS = 77
 
 
@@ -35,7 +34,7 @@ class Job:
     @classmethod
     def of(cls, settings: PictureSettings, arrival: float, alone: float, arrival_step: int) -> Job:
         """A job that has just arrived."""
-        side = settings.size // _PIXELS_A_LATENT
+        side = settings.size // PIXELS_A_LATENT
         return cls(settings, BatchKey(side, side, _TOKENS), arrival, settings.steps, alone, arrival_step)
 
     @property

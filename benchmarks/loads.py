@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+PIXELS_A_LATENT: Final = 8
 _STEPS: Final = (8, 50)
 _SCALES: Final = (1.0, 4.0, 7.5, 12.0)
 SAMPLERS: Final = ("ddim", "euler", "euler_a", "dpmpp_2m")
@@ -43,6 +44,11 @@ class PictureSettings:
     def rows(self) -> int:
         """UNet rows of a step: two with guidance, else one."""
         return 2 if self.guidance_scale > 1 else 1
+
+    @property
+    def latent_pixels(self) -> int:
+        """Latent pixels of a row."""
+        return (self.size // PIXELS_A_LATENT) ** 2
 
 
 @dataclass(frozen=True, slots=True)

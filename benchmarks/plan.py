@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-SATURATED_CLIENTS = 16
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,16 +10,20 @@ class Plan:
     """Counts of one run.
 
     Every trial measures the limit, the server and the baseline one after the other, so that a change of the machine's
-    speed meets them all. `clients` are those of the closed loops; `pictures_per_client` and `fewest_pictures` say how
-    long they go on.
+    speed meets them all. `clients` are those of the closed loops, `saturated` the one of them that throughputs are
+    compared at; a loop makes `pictures_per_client` for each, at least `fewest_pictures` and at most `most_pictures`.
+    `baseline_choices` is how many worker and thread counts the baseline is tried with.
     """
 
     trials: int
     limit_seconds: float
     batches: tuple[int, ...]
     clients: tuple[int, ...]
+    saturated: int
     pictures_per_client: int
     fewest_pictures: int
+    most_pictures: int
+    baseline_choices: int
     poisson_loads: tuple[float, ...]
     poisson_pictures: int
     mixed_pictures: int
@@ -31,30 +33,40 @@ class Plan:
 
     def closed_loop_pictures(self, clients: int) -> int:
         """How many pictures a closed loop makes."""
-        return max(self.fewest_pictures, self.pictures_per_client * clients)
+        return min(max(self.fewest_pictures, self.pictures_per_client * clients), self.most_pictures)
+
+    def beside(self) -> Plan:
+        """Less of it, for a family whose figures stand beside the main one's."""
+        return replace(self, trials=min(self.trials, 2), clients=(1, self.saturated), poisson_loads=())
 
 
 FULL = Plan(
     trials=3,
     limit_seconds=8,
-    batches=(1, 2, 4, 8),
-    clients=(1, 4, SATURATED_CLIENTS, 64),
-    pictures_per_client=2,
+    batches=(2, 4, 8),
+    clients=(1, 4, 16, 64),
+    saturated=16,
+    pictures_per_client=3,
     fewest_pictures=8,
+    most_pictures=96,
+    baseline_choices=3,
     poisson_loads=(0.5, 0.8, 0.95),
-    poisson_pictures=48,
-    mixed_pictures=100,
+    poisson_pictures=40,
+    mixed_pictures=80,
     mixed_trials=2,
-    simulated_pictures=1000,
-    simulated_trials=5,
+    simulated_pictures=800,
+    simulated_trials=4,
 )
 QUICK = Plan(
     trials=2,
     limit_seconds=5,
-    batches=(2, 4, 8),
-    clients=(1, SATURATED_CLIENTS),
+    batches=(2, 4),
+    clients=(1, 16),
+    saturated=16,
     pictures_per_client=2,
     fewest_pictures=4,
+    most_pictures=96,
+    baseline_choices=2,
     poisson_loads=(0.8,),
     poisson_pictures=24,
     mixed_pictures=40,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from benchmarks.family_run import FamilyFigures, Trial
 from benchmarks.loads import Workload
 from benchmarks.mixed_run import MixedTrial
-from benchmarks.plan import SATURATED_CLIENTS
 from benchmarks.policies import PolicyName
 from benchmarks.served import Served
 from benchmarks.simulation import AT_LIMIT, SATURATED, SimulatedTrial, figures
@@ -19,10 +18,10 @@ from benchmarks.statistics import Estimate, over_trials, ratio_of_trials
 class FamilyRatios:
     """Ratios of one family under the uniform load.
 
-    `ensemble_over_limit` and `bridge_over_limit` are throughputs at 16 clients over the bare sessions' best;
+    `ensemble_over_limit` and `bridge_over_limit` are throughputs of the saturated server over the bare sessions' best;
     `latency_over_bare_loop` one client's median through the bridge over the bare loop's; `throughput_over_starweave`
-    is at 16 clients; `ort_over_torch` a step's time in torch over its time in ONNX Runtime; `rss_growth` the greatest
-    growth of a server process over all trials.
+    is at as many clients; `ort_over_torch` a step's time in torch over its time in ONNX Runtime; `rss_growth` the
+    greatest growth of a server process over all trials.
     """
 
     ensemble_over_limit: Estimate
@@ -65,18 +64,18 @@ def family_ratios(run: FamilyFigures) -> FamilyRatios:
     ]
     return FamilyRatios(
         ensemble_over_limit=ratio(
-            lambda trial: trial.ensemble[SATURATED_CLIENTS].pictures_per_second,
+            lambda trial: trial.ensemble[run.saturated].pictures_per_second,
             lambda trial: trial.limit.pictures_per_second,
         ),
         bridge_over_limit=ratio(
-            lambda trial: trial.bridge[SATURATED_CLIENTS].pictures_per_second,
+            lambda trial: trial.bridge[run.saturated].pictures_per_second,
             lambda trial: trial.limit.pictures_per_second,
         ),
         latency_over_bare_loop=ratio(lambda trial: trial.bridge[1].latency.p50, lambda trial: trial.bare_picture.p50),
         step_overhead_ms=over_trials([trial.steps.overhead_ms for trial in run.trials]),
         throughput_over_starweave=ratio(
-            lambda trial: trial.bridge[SATURATED_CLIENTS].pictures_per_second,
-            lambda trial: trial.starweave[SATURATED_CLIENTS].pictures_per_second,
+            lambda trial: trial.bridge[run.saturated].pictures_per_second,
+            lambda trial: trial.starweave[run.saturated].pictures_per_second,
         ),
         ort_over_torch=over_trials([run.step.torch / run.step.onnxruntime]),
         rss_growth=over_trials([max(growth, default=1.0)]),

@@ -7,7 +7,6 @@ from dataclasses import fields
 
 from benchmarks.family_run import FamilyFigures, Trial
 from benchmarks.loads import Sizes, Workload, draw
-from benchmarks.plan import SATURATED_CLIENTS
 from benchmarks.policies import PolicyName
 from benchmarks.ratios import family_ratios, simulated_mixed_ratios, simulated_ratios
 from benchmarks.results import Results
@@ -93,7 +92,7 @@ def _family(run: FamilyFigures) -> str:
             _throughputs(run),
             f"The ensemble's figures are perf_analyzer's (`{command}` and the like), latencies in seconds.",
             _table("process peak-MiB CPU-s/picture", usage),
-            f"CPU seconds are those of the load through the bridge with {SATURATED_CLIENTS} clients. The UNet's steps "
+            f"CPU seconds are those of the load through the bridge with {run.saturated} clients. The UNet's steps "
             f"there: {_over(run, lambda trial: trial.steps.rows)} rows, "
             f"{_over(run, lambda trial: trial.steps.step_ms)} ms, "
             f"of which {_over(run, lambda trial: trial.steps.overhead_ms)} ms outside the UNet.",
@@ -173,8 +172,8 @@ def _simulation(results: Results) -> str:
         "## Simulation",
         "Simulated, not measured: the engine's real scheduler and the baselines as policies under a virtual clock, "
         "UNet steps only, their cost given as a curve. A large picture has four times the pixels. Whole-request "
-        "batching takes every equal request in its queue; keyed step batching is first in, first out, and also shown with a "
-        "queue for each key, which is more than the servers it stands for do.",
+        "batching takes every equal request in its queue; keyed step batching is first in, first out, and also shown "
+        "with a queue for each key, which is more than the servers it stands for do.",
     ]
     for curve in (results.main_family.curve, H200):
         parts.append(f"### Simulated on the curve of {curve.name}")

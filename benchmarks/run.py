@@ -25,7 +25,8 @@ def measure(
 ) -> Results:
     """Measures the families, the last being the main one, then simulates on its curve and on the H200's."""
     machine, began, before = Machine.here(), now(), time.monotonic()
-    runs = [FamilyRun(family, server, plan, report) for family in families]
+    plans = [plan.beside() for _ in families[1:]] + [plan]
+    runs = [FamilyRun(family, server, each, report) for family, each in zip(families, plans, strict=True)]
     figures = [run.measure() for run in runs]
     report("mixed load under two policies, real steps")
     mixed = measure_mixed(families[-1], runs[-1].machine, plan)

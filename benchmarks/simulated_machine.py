@@ -28,18 +28,19 @@ class SimulatedMachine:
 
     def __init__(self, curve: StepCurve, clock: VirtualClock) -> None:
         self._curve = curve
+        self._cost = curve.cost()
         self._clock = clock
         self.row_evaluations = 0
 
     def alone(self, picture: PictureSettings) -> float:
         """Seconds that a picture's steps take with nothing else to do."""
-        return picture.steps * self._curve.step_seconds(picture.rows, picture.size)
+        return self._curve.alone(picture)
 
     def run(self, turn: Turn) -> None:
         """Moves the clock by the turn's steps."""
         self.row_evaluations += turn.rows * turn.evaluations
-        size = turn.members[0].settings.size
-        self._clock.wait_until(self._clock.now() + turn.evaluations * self._curve.step_seconds(turn.rows, size))
+        seconds = self._cost.step_seconds(turn.rows, turn.members[0].key.pixels)
+        self._clock.wait_until(self._clock.now() + turn.evaluations * seconds)
 
     def release(self, job: Job) -> None:
         """Nothing is held."""

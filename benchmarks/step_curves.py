@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from diffusion_engine.step_cost import StepCost
+
+from benchmarks.loads import PIXELS_A_LATENT, PictureSettings
 
 
 @dataclass(frozen=True, slots=True)
 class StepCurve:
     """Seconds of a step by its rows at the side `native_size`; `source` says where the numbers are from.
 
-    A row of another size counts as that many native rows as it has times the pixels: on the H200 a row of 1024x1024
-    takes what four of 512x512 take (0.243 and 0.240 s, see `H200`).
+    A row of another size counts as the native rows that have its pixels, as in `StepCost`; on the H200 a row of
+    1024x1024 takes what four of 512x512 take (0.243 and 0.240 s, see `H200`).
     """
 
     name: str
@@ -22,17 +23,18 @@ class StepCurve:
     native_size: int
     seconds: Mapping[int, float]
 
-    def step_seconds(self, rows: int, size: int) -> float:
-        """What a step of some rows takes at a side in pixels; beyond the measured rows in proportion."""
-        equivalent = rows * (size / self.native_size) ** 2
-        counts = sorted(self.seconds)
-        if equivalent > counts[-1]:
-            return self.seconds[counts[-1]] * equivalent / counts[-1]
-        return float(np.interp(equivalent, counts, [self.seconds[count] for count in counts]))
+    @property
+    def native_pixels(self) -> int:
+        """Latent pixels of a native row."""
+        return (self.native_size // PIXELS_A_LATENT) ** 2
 
     def cost(self) -> StepCost:
         """The curve as the engine's scheduler takes it."""
-        return StepCost.from_curve((self.native_size // 8) ** 2, self.seconds)
+        return StepCost.from_curve(self.native_pixels, self.seconds)
+
+    def alone(self, picture: PictureSettings) -> float:
+        """Seconds that a picture's steps take with nothing else to do."""
+        return picture.steps * self.cost().step_seconds(picture.rows, picture.latent_pixels)
 
     def rows_per_second(self) -> float:
         """The most native rows per second at any measured count."""

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 
-from benchmarks.bare_session import LATENT_CHANNELS, PIXELS_A_LATENT, BareFamily
+from benchmarks.bare_session import LATENT_CHANNELS, BareFamily
 from benchmarks.family import Family
+from benchmarks.loads import PIXELS_A_LATENT
 
 _ROWS = 2
 _RUNS = 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import tritonclient.grpc as triton_grpc
@@ -20,12 +21,20 @@ START_SECONDS = 120.0
 
 
 @pytest.fixture(scope="session")
-def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
-    """Triton on free ports with a copy of the model repository: `catalog` is loaded, families are not."""
-    folder = tmp_path_factory.mktemp("triton")
-    repository = folder / "model_repository"
-    shutil.copytree(StackSettings().repository, repository)
-    server = Triton(repository, folder, TritonPorts.free(17000, 17001, 17002))
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the model repository, with a row budget that does not depend on the machine."""
+    folder = tmp_path_factory.mktemp("repository") / "model_repository"
+    shutil.copytree(StackSettings().repository, folder)
+    config = folder / "demo_unet" / "config.pbtxt"
+    budget = 'parameters { key: "max_rows" value { string_value: "16" } }\n'
+    config.write_text(config.read_text() + budget)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def triton(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+    """Triton on free ports on that repository: `catalog` is loaded, families are not."""
+    server = Triton(repository, tmp_path_factory.mktemp("triton"), TritonPorts.free(17000, 17001, 17002))
     try:
         server.start()
         server.wait_until_ready(START_SECONDS, time.sleep)

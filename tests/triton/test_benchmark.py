@@ -17,9 +17,12 @@ TINY = Plan(
     trials=1,
     limit_seconds=0.1,
     batches=(2,),
-    clients=(1, 16),
+    clients=(1, 2),
+    saturated=2,
     pictures_per_client=1,
     fewest_pictures=1,
+    most_pictures=2,
+    baseline_choices=1,
     poisson_loads=(0.8,),
     poisson_pictures=2,
     mixed_pictures=3,
@@ -56,7 +59,7 @@ def test_a_tiny_benchmark_measures_every_ratio(
     assert set(ratios) == RATIOS
     assert all(ratios[name]["value"] > 0 for name in RATIOS - {"sim_h200_p99_cut_over_whole_request"})
     assert set(targets(step_ms=1.0)) == RATIOS - {"ort_over_torch"}
-    assert results.main_family.trials[0].steps.rows > 2
+    assert results.main_family.trials[0].steps.rows >= 2
     processes = results.main_family.usage_after
     assert "triton" in processes and any("demo_unet" in name for name in processes)
 
