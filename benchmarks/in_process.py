@@ -25,6 +25,7 @@ from benchmarks.policies.policy import Turn
 from benchmarks.step_curves import StepCurve
 
 _RUNS = 5
+_FULL_STRENGTH = 1.0
 _ROWS = (1, 2, 4, 8, 16, 32)
 
 
@@ -95,7 +96,7 @@ class RealMachine:
             seed=settings.seed,
         )
         side = settings.size // PIXELS_A_LATENT
-        table = self._table_of(settings.sampler, settings.steps)
+        table = self._table_of(settings.sampler, settings.steps, _FULL_STRENGTH)
         start = start_from_noise(picture, table, (LATENT_CHANNELS, side, side))
         return Generation.begin("", picture, table, self._embeddings, self._embeddings, start)
 

@@ -12,10 +12,11 @@ class Plan:
     Every trial measures the limit, the server and the baseline one after the other, so that a change of the machine's
     speed meets them all. `clients` are those of the closed loops, `saturated` the one of them that throughputs are
     compared at; a loop makes `pictures_per_client` for each, at least `fewest_pictures` and at most `most_pictures`.
-    `baseline_choices` is how many worker and thread counts the baseline is tried with.
+    `step_runs` is how often a single UNet step is timed, `baseline_choices` how many worker and thread counts the baseline is tried with.
     """
 
     trials: int
+    step_runs: int
     limit_seconds: float
     batches: tuple[int, ...]
     clients: tuple[int, ...]
@@ -42,6 +43,7 @@ class Plan:
 
 FULL = Plan(
     trials=3,
+    step_runs=20,
     limit_seconds=8,
     batches=(2, 4, 8),
     clients=(1, 4, 16, 64),
@@ -59,6 +61,7 @@ FULL = Plan(
 )
 QUICK = Plan(
     trials=2,
+    step_runs=20,
     limit_seconds=5,
     batches=(2, 4),
     clients=(1, 16),
@@ -66,7 +69,7 @@ QUICK = Plan(
     pictures_per_client=2,
     fewest_pictures=4,
     most_pictures=96,
-    baseline_choices=2,
+    baseline_choices=3,
     poisson_loads=(0.8,),
     poisson_pictures=24,
     mixed_pictures=40,

@@ -52,4 +52,4 @@ def serve_closed(address: str, pictures: list[PictureSettings], clients: int) ->
 
 def choices(cores: int) -> Sequence[Workers]:
     """Worker and thread counts worth trying."""
-    return (Workers(1, cores), Workers(cores, 1), Workers(2 * cores, 1))
+    return (Workers(cores, 1), Workers(1, cores), Workers(2 * cores, 1))

@@ -18,7 +18,6 @@ from benchmarks.family import Family
 from benchmarks.loads import PIXELS_A_LATENT
 
 _ROWS = 2
-_RUNS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,8 @@ class StepSeconds:
     onnxruntime: float
 
 
-def step_seconds(family: Family, repository: Path, runs: int = _RUNS) -> StepSeconds:
-    """Measures both in turns."""
+def step_seconds(family: Family, repository: Path, runs: int) -> StepSeconds:
+    """Measures both in turns, `runs` times."""
     torch.set_num_threads(os.cpu_count() or 1)
     unet: Any = UNet2DConditionModel.from_pretrained(family.checkpoint / "unet")  # type: ignore[no-untyped-call]
     unet.eval()

@@ -82,7 +82,7 @@ def composing_models(checkpoint: Checkpoint, parameters: FamilyParameters) -> di
     names = {part: f"{parameters.family}_{part}" for part in PARTS}
     models = {
         "tokenizer": _tokenizer(names["tokenizer"], checkpoint),
-        "text_encoder": _batched(names["text_encoder"], [ids], [embeddings]),
+        "text_encoder": _cached(_batched(names["text_encoder"], [ids], [embeddings])),
         "unet": _unet(names["unet"], checkpoint, parameters),
         "vae_decoder": _batched(names["vae_decoder"], [final], [IMAGE]),
         "vae_encoder": _batched(names["vae_encoder"], [IMAGE], posterior),
@@ -133,7 +133,7 @@ def _unet(name: str, checkpoint: Checkpoint, parameters: FamilyParameters) -> Mo
         "diffusion",
         # All optional, so that a control request can come without a generation's inputs.
         [Tensor(tensor.name, tensor.type, tensor.dims, optional=True) for tensor in inputs],
-        [latents("LATENTS", channels), INFO, Tensor("STATUS", TYPE_STRING, (1,))],
+        [latents("LATENTS", channels), INFO, Tensor("STATUS", TYPE_STRING, (1,)), latents("PREVIEW", channels)],
         {
             **parameters.engine_strings(),
             **_THREADS,
@@ -150,6 +150,12 @@ def _unet(name: str, checkpoint: Checkpoint, parameters: FamilyParameters) -> Mo
 def _batched(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> ModelConfig:
     config = _model(name, "onnxruntime", inputs, outputs, _THREADS)
     config.dynamic_batching.SetInParent()
+    return config
+
+
+def _cached(config: ModelConfig) -> ModelConfig:
+    """Most requests share their negative prompt, and many their prompt; a Triton without a cache only warns."""
+    config.response_cache.enable = True
     return config
 
 

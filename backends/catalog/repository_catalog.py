@@ -1,7 +1,7 @@
 """Reads a model repository into the catalog of its families, without Triton.
 
-A family is one checkpoint: an ensemble whose parameter `family` is its own name, the ensembles beside it for other
-capabilities, and the models that these ensembles run.
+A family is one checkpoint: its ensembles, one for each capability, and the models that these run. One of the
+ensembles bears its parameters, with its name as `family`.
 """
 
 import hashlib
@@ -71,11 +71,11 @@ def read_catalog(repository: Path, query: str = "") -> dict[str, Any]:
         owner = config.parameters["family"].string_value if "family" in config.parameters else ""
         if not owner or not config.HasField("ensemble_scheduling") or query not in ("", owner):
             continue
-        if owner == name:
-            family = _read_family(repository, name, configs, catalog.problems)
+        if name in {pattern.format(family=owner) for pattern in ENSEMBLES.values()}:
+            family = _read_family(repository, owner, config, configs, catalog.problems)
             if family is not None:
                 catalog.families.append(family)
-        elif name not in {pattern.format(family=owner) for pattern in ENSEMBLES.values()}:
+        else:
             catalog.problems.append(
                 f"The ensemble {name} says that it belongs to the family {owner}, but its name is none of "
                 f"{', '.join(pattern.format(family=owner) for pattern in ENSEMBLES.values())}."
@@ -91,8 +91,8 @@ def _read_configs(repository: Path, problems: list[str]) -> Iterator[tuple[str, 
         if folder.name.startswith(".") or not folder.is_dir():
             continue
         try:
-            # A field that a newer Triton has added says nothing about families; Triton itself judges it at load.
-            config = text_format.Parse(path.read_text(), model_config_pb2.ModelConfig(), allow_unknown_field=True)
+            status = path.stat()
+            config = _parse(path, status.st_size, status.st_mtime_ns)
         except FileNotFoundError:
             problems.append(f"The folder {folder.name} has no {CONFIG_FILE}.")
         except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
@@ -108,8 +108,11 @@ def _parse(path: Path, size: int, mtime_ns: int) -> Any:
     return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig(), allow_unknown_field=True)
 
 
-def _read_family(repository: Path, name: str, configs: dict[str, Any], problems: list[str]) -> Family | None:
-    parameters = {key: value.string_value for key, value in sorted(configs[name].parameters.items())}
+def _read_family(
+    repository: Path, name: str, bearer: Any, configs: dict[str, Any], problems: list[str]
+) -> Family | None:
+    """Reads the family `name`, whose parameters are on the ensemble `bearer`: usually its text-to-image one."""
+    parameters = {key: value.string_value for key, value in sorted(bearer.parameters.items())}
     if not parameters.get("version", "").isdecimal():
         problems.append(f"The family {name} has no parameter `version` that is a number.")
         return None

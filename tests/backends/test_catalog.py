@@ -63,6 +63,12 @@ def test_further_ensembles_of_a_family_are_its_capabilities(repository: Path) ->
     assert [model["name"] for model in family["models"]] == ["fox_tokenizer", "fox_unet", "fox_vae_encoder"]
 
 
+def test_a_family_that_only_repaints_is_found(repository: Path) -> None:
+    (repository / "fox").rename(repository / "fox_inpaint")
+    (family,) = read_catalog(repository)["families"]
+    assert (family["name"], family["ensembles"]) == ("fox", {"inpainting": "fox_inpaint"})
+
+
 @pytest.mark.parametrize(
     "changed", ["fox_unet/3/model.onnx", "fox_unet/config.pbtxt", "fox/config.pbtxt", "fox_tokenizer/config.pbtxt"]
 )

@@ -15,6 +15,7 @@ from tests.triton.family_client import FamilyClient
 
 TINY = Plan(
     trials=1,
+    step_runs=2,
     limit_seconds=0.1,
     batches=(2,),
     clients=(1, 2),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 from protos import starweave_pb2, starweave_pb2_grpc
+from standalone.command import main
 from tests.triton.bridge_in_process import codes, pixels, running
 
 PROMPT = "a red circle on a blue background"
@@ -211,3 +214,19 @@ async def test_a_busy_server_decodes_no_pictures(triton_url: str) -> None:
 async def test_the_family_tells_what_it_offers(images: Any) -> None:
     (model,) = (await images.GetImageModels(starweave_pb2.ModelRequest())).models
     assert {"text-to-image", "image-variation", "image-to-image", "inpainting"} <= set(model.capabilities)
+
+
+def test_the_command_sends_the_files(bridge_address: str, tmp_path: Path) -> None:
+    (tmp_path / "init.jpg").write_bytes(file(scene(96, 64), "JPEG"))
+    (tmp_path / "mask.png").write_bytes(file(right_half(96, 64)))
+    output = tmp_path / "out.png"
+    common = ("generate", PROMPT, "-o", str(output), "--address", bridge_address, "--steps", "4", "--seed", "5")
+    pictures = ("--init-image", str(tmp_path / "init.jpg"), "--mask", str(tmp_path / "mask.png"), "--strength", "0.5")
+    outcome = CliRunner().invoke(main, [*common, *pictures])
+    assert outcome.exit_code == 0, outcome.output
+    with Image.open(output) as picture:
+        assert picture.size == (96, 64)
+        assert ", Denoising strength: 0.5" in picture.text["parameters"]
+    refused = CliRunner().invoke(main, [*common, *pictures[2:]])
+    assert refused.exit_code == 1
+    assert "mask_image is set without an init_image" in refused.stderr
