@@ -31,7 +31,8 @@ def main(quick: bool, results: Path) -> None:
     repository.mkdir(parents=True, exist_ok=True)
     make_bench_family(repository, checkpoint, click.echo)
     for model in REPOSITORY.glob("demo*"):
-        shutil.copytree(model, repository / model.name, dirs_exist_ok=True)
+        shutil.rmtree(repository / model.name, ignore_errors=True)
+        shutil.copytree(model, repository / model.name)
     beside = [] if quick else [Family.read(repository, "demo", CHECKPOINT)]
     families = [*beside, Family.read(repository, NAME, checkpoint)]
     with StopSignals() as signals, tempfile.TemporaryDirectory() as folder:

@@ -22,12 +22,13 @@ from export.options import ExportOptions, SizePolicy
 NAME = "bench"
 _CHANNELS = (80, 160, 256)
 _SEED = 20
+_EXPORT = Path(__file__).resolve().parent.parent / "export"
 
 
 def make_bench_family(repository: Path, checkpoint: Path, report: Callable[[str], None]) -> None:
     """Writes the checkpoint folder and exports it into the repository, unless this very family is there already."""
     config = json.loads((CHECKPOINT / "unet" / "config.json").read_text()) | {"block_out_channels": list(_CHANNELS)}
-    definition = hashlib.sha256(json.dumps([config, _SEED], sort_keys=True).encode()).hexdigest()
+    definition = _definition(config)
     stamp = checkpoint / "definition"
     if stamp.is_file() and stamp.read_text() == definition and (repository / NAME / "config.pbtxt").is_file():
         return
@@ -55,3 +56,11 @@ def make_bench_family(repository: Path, checkpoint: Path, report: Callable[[str]
     )
     export_family(options, report)
     stamp.write_text(definition)
+
+
+def _definition(config: dict[str, Any]) -> str:
+    """What the exported family depends on, as a digest: the UNet, the demo's other parts, and the exporter."""
+    digest = hashlib.sha256(json.dumps([config, _SEED], sort_keys=True).encode())
+    for source in (*sorted(_EXPORT.glob("*.py")), *sorted(CHECKPOINT.rglob("*.safetensors"))):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()

@@ -10,9 +10,10 @@ class Plan:
     """Counts of one run.
 
     Every trial measures the limit, the server and the baseline one after the other, so that a change of the machine's
-    speed meets them all. `clients` are those of the closed loops, `saturated` the one of them that throughputs are
-    compared at; a loop makes `pictures_per_client` for each, at least `fewest_pictures` and at most `most_pictures`.
-    `step_runs` is how often a single UNet step is timed, `baseline_choices` how many worker and thread counts the baseline is tried with.
+    speed meets them all. `step_runs` is how often a single UNet step is timed. `clients` are those of the closed loops,
+    `saturated` the one of them that throughputs are compared at; a loop makes `pictures_per_client` for each, at least
+    `fewest_pictures` and at most `most_pictures`. `baseline_choices` is how many worker and thread counts the baseline
+    is tried with.
     """
 
     trials: int

@@ -79,10 +79,10 @@ def _simulation(results: Results) -> Figure:
         p99s = [over_trials([each.latency.p99 for each in figures(trials, *case, policy)]).value for case in cases]
         right.bar([place + 0.2 * offset for place in range(len(cases))], p99s, width=0.2)
     left.set_xticks([place + 0.3 for place in range(len(WORKLOADS))], list(WORKLOADS))
-    left.set(ylabel="pictures/s", title="Simulated on the H200 curve: throughput, 64 clients")
-    labels = [f"{workload}\n{'limit' if load == AT_LIMIT else 'whole-request'}" for workload, load in cases]
-    right.set_xticks([place + 0.3 for place in range(len(cases))], labels, fontsize=8)
+    left.set(ylabel="pictures/s", title="Simulated on the H200 curve: saturated throughput")
+    labels = [f"{workload}\n{'of the limit' if load == AT_LIMIT else 'of whole-request'}" for workload, load in cases]
+    right.set_xticks([place + 0.3 for place in range(len(cases))], labels, fontsize=7)
     right.set_yscale("log")
-    right.set(ylabel="p99 latency, s", title="Simulated: p99 at 80 % of ...")
-    left.legend(fontsize=7)
+    right.set(ylabel="p99 latency, s", title="Simulated: p99 latency at 80 % ...")
+    figure.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, fontsize=8)
     return figure

@@ -87,7 +87,7 @@ def _family(run: FamilyFigures) -> str:
             "The limit: the same graphs in bare sessions, text encoder and VAE decoder included, in pictures/s. "
             "The trials use the best.",
             _table("arrangement pictures/s", limit_rows),
-            f"The STARWEAVE-style baseline at half the limit's length; the trials use {run.starweave_best}.",
+            f"The STARWEAVE-style baseline; the trials use its best, {run.starweave_best}.",
             _table("workers pictures/s", baseline_rows),
             _throughputs(run),
             f"The ensemble's figures are perf_analyzer's (`{command}` and the like), latencies in seconds.",

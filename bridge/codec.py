@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bridge.generation import Generation
 from bridge.input_pictures import PictureLimits, decode
-from bridge.pictures import encode
+from bridge.pictures import encode, encode_preview
 from bridge.triton import Tensors
 from bridge.validation import size_from
 from protos import starweave_pb2
@@ -34,6 +34,11 @@ class PictureCodec:
         """Encodes pixels [H,W,3] at the size and in the format that the request asked for."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, encode, pixels, generation)
+
+    async def encode_preview(self, pixels: NDArray[np.uint8]) -> bytes:
+        """Encodes pixels [H,W,3] as a JPEG of their own size."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, encode_preview, pixels)
 
     def close(self) -> None:
         """Waits for the pictures under way."""

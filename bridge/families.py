@@ -50,6 +50,11 @@ class Family:
         """The name of the model that runs the generations and answers control requests."""
         return f"{self.name}_unet"
 
+    @property
+    def vae_decoder(self) -> str:
+        """The name of the model that makes pixels of latents."""
+        return f"{self.name}_vae_decoder"
+
     def answers_to(self, model: str) -> bool:
         """Tells whether a client that asks for `model` means this family."""
         names = (self.name, self.display_name, *self.aliases)

@@ -1,4 +1,4 @@
-"""Turns the pixels of a finished picture into a file: resized, encoded, with its settings inside."""
+"""Turns pixels into files: a finished picture's resized, encoded, with its settings inside, and a preview's."""
 
 import io
 
@@ -10,6 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 from bridge.generation import Generation
 
 _LOSSY_QUALITY = 92
+_PREVIEW_QUALITY = 75
 
 
 def encode(pixels: NDArray[np.uint8], generation: Generation) -> bytes:
@@ -31,6 +32,13 @@ def encode(pixels: NDArray[np.uint8], generation: Generation) -> bytes:
             picture.save(file, "JPEG", quality=_LOSSY_QUALITY)
         case "webp":
             picture.save(file, "WEBP", quality=_LOSSY_QUALITY)
+    return file.getvalue()
+
+
+def encode_preview(pixels: NDArray[np.uint8]) -> bytes:
+    """Encodes pixels [H,W,3] as a JPEG of their own size."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=_PREVIEW_QUALITY)
     return file.getvalue()
 
 

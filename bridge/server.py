@@ -17,6 +17,7 @@ from bridge.health import IMAGE_SERVICE, Health
 from bridge.input_pictures import PictureLimits
 from bridge.interceptor import ErrorInterceptor
 from bridge.pipeline import ImagePipeline
+from bridge.previews import Previewer
 from bridge.probes import Prober
 from bridge.progress import ProgressPoller
 from bridge.servicer import ImageGenerationService
@@ -63,6 +64,7 @@ class BridgeServer:
             self._catalog,
             self._pipeline,
             ProgressPoller(self._triton, settings.progress_interval),
+            Previewer(self._triton, self._codec),
             settings.request_timeout,
         )
         starweave_pb2_grpc.add_ImageGenerationServiceServicer_to_server(service, self._server)

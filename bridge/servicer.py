@@ -12,6 +12,7 @@ from bridge.errors import BridgeError
 from bridge.in_band import as_bridge_error, failed_response, set_error_codes
 from bridge.model_list import model_info
 from bridge.pipeline import ImagePipeline, Job
+from bridge.previews import Previewer, PreviewStream
 from bridge.progress import Progress, ProgressPoller
 from bridge.request_log import request_id
 from bridge.validation import time_limit, validate_variation_strength
@@ -26,11 +27,17 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
     """Makes pictures with the families of one Triton."""
 
     def __init__(
-        self, catalog: Catalog, pipeline: ImagePipeline, progress: ProgressPoller, request_timeout: float
+        self,
+        catalog: Catalog,
+        pipeline: ImagePipeline,
+        progress: ProgressPoller,
+        previewer: Previewer,
+        request_timeout: float,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
         self._progress = progress
+        self._previewer = previewer
         self._request_timeout = request_timeout
 
     async def GenerateImage(self, request: starweave_pb2.ImageRequest, context: Context) -> starweave_pb2.ImageResponse:
@@ -55,21 +62,28 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
         set_error_codes(context, errors)
 
     async def GenerateImageStream(self, request: starweave_pb2.ImageRequest, context: Context) -> None:
-        """Makes one picture and tells of its progress on the way."""
+        """Makes one picture, tells of its progress on the way and, where asked to, shows it."""
         job = await self._pipeline.accept(request)
         call_id = request_id.get()
         run = asyncio.create_task(self._pipeline.run(job, call_id, self._seconds(request, context)))
         last = Progress()
         await_progress: asyncio.Task[Progress | None] | None = None
+        previews: PreviewStream | None = None
         try:
             await context.write(_progress_message(call_id, last))
             while not run.done():
                 await_progress = asyncio.create_task(self._progress.next(job.residency, call_id))
                 await asyncio.wait({run, await_progress}, return_when=asyncio.FIRST_COMPLETED)
                 progress = await_progress.result() if await_progress.done() else None
-                if progress is not None and progress != last:
+                if progress is None:
+                    continue
+                preview = b""
+                if request.previews and progress.is_running:
+                    previews = previews or self._previewer.stream(job.residency, call_id)
+                    preview = previews.take()
+                if progress != last or preview:
                     last = progress
-                    await context.write(_progress_message(call_id, progress))
+                    await context.write(_progress_message(call_id, progress, preview))
             await context.write(
                 starweave_pb2.ImageProgress(
                     request_id=call_id, stage=starweave_pb2.ImageProgress.FINISHED, result=run.result()
@@ -79,6 +93,8 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
             run.cancel()
             if await_progress is not None:
                 await_progress.cancel()
+            if previews is not None:
+                previews.close()
 
     async def GetImageModels(
         self, request: starweave_pb2.ModelRequest, context: Context
@@ -107,7 +123,7 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
         return min(math.inf if remaining is None else remaining, time_limit(request), self._request_timeout)
 
 
-def _progress_message(call_id: str, progress: Progress) -> starweave_pb2.ImageProgress:
+def _progress_message(call_id: str, progress: Progress, preview: bytes = b"") -> starweave_pb2.ImageProgress:
     stage = starweave_pb2.ImageProgress.DENOISING if progress.is_running else starweave_pb2.ImageProgress.WAITING
     return starweave_pb2.ImageProgress(
         request_id=call_id,
@@ -115,4 +131,5 @@ def _progress_message(call_id: str, progress: Progress) -> starweave_pb2.ImagePr
         queue_position=progress.position,
         step=progress.step,
         steps=progress.steps,
+        preview=preview,
     )

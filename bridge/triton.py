@@ -73,7 +73,7 @@ class Triton:
         queue_timeout: float | None = None,
         timeout: float | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Runs one request and returns the named outputs, batch dimension included.
+        """Runs one request and returns those of the named outputs that the model gave, batch dimension included.
 
         `queue_timeout` seconds are what the model itself may take (Triton's request parameter `timeout`); `timeout`
         seconds bound the call. Raises one of the bridge's errors.
@@ -95,13 +95,25 @@ class Triton:
             )
         except InferenceServerException as error:
             raise _translate(error) from error
-        return {name: result.as_numpy(name) for name in outputs}
+        arrays = ((name, result.as_numpy(name)) for name in outputs)
+        # Triton leaves out of its answer, without an error, what the model did not give.
+        return {name: array for name, array in arrays if array is not None}
 
     async def control(self, unet: str, version: int, order: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         """Sends a control request, such as `{"op": "cancel", "ids": [..]}`, to one version of a UNet model."""
-        inputs = {"CONTROL": np.array([[json.dumps(order).encode()]], np.object_)}
-        outputs = await self.infer(unet, inputs, ["STATUS"], version=version, timeout=timeout)
+        outputs = await self.infer(unet, _control(order), ["STATUS"], version=version, timeout=timeout)
         return _document(outputs["STATUS"])
+
+    async def preview(
+        self, unet: str, version: int, request_id: str, timeout: float
+    ) -> tuple[dict[str, Any], NDArray[np.float32] | None]:
+        """Asks one version of a UNet model how a generation stands and what its final latents [1,C,h,w] may be.
+
+        There are no latents before the first step and when the generation is not, or no longer, in the model.
+        """
+        order = _control({"op": "preview", "id": request_id})
+        outputs = await self.infer(unet, order, ["STATUS", "PREVIEW"], version=version, timeout=timeout)
+        return _document(outputs["STATUS"]), outputs.get("PREVIEW")
 
     async def catalog(self, timeout: float) -> dict[str, Any]:
         """Asks the `catalog` model for all families of the repository."""
@@ -134,6 +146,10 @@ class Triton:
             await self._client.unload_model(model, unload_dependents=True)
         except InferenceServerException as error:
             raise _translate(error) from error
+
+
+def _control(order: Mapping[str, Any]) -> Tensors:
+    return {"CONTROL": np.array([[json.dumps(order).encode()]], np.object_)}
 
 
 def _document(array: NDArray[Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Teaches the demo's text encoder layouts: `python -m export.demo.train_text_encoder --checkpoint CHECKPOINT`.
 
-CHECKPOINT must hold `tokenizer`; `text_encoder` is trained on where it is there. A text encoder learns within minutes
-from its layout heads which colour belongs where; from a UNet's loss alone it takes hours. The heads are kept in
-CHECKPOINT for `export.demo.train_unet`, which needs them.
+CHECKPOINT must hold `tokenizer`; `text_encoder` is trained on where it is there. From its layout heads a text encoder
+learns within minutes which colour belongs where. The heads are kept in CHECKPOINT for
+`export.demo.train_unet`, which needs them.
 """
 
 import random

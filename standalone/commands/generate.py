@@ -30,6 +30,7 @@ _PICTURE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--init-image", type=_PICTURE, help="PNG, JPEG or WebP file to start from.")
 @click.option("--mask", type=_PICTURE, help="File of the same size as the init image; white is repainted.")
 @click.option("--strength", type=float, help="How far the picture may leave the init image: above 0, up to 1.")
+@click.option("--preview", type=click.Path(dir_okay=False, path_type=Path), help="JPEG file to show it in meanwhile.")
 @click.option("--model", default="", help="Id, name or alias; `starweave models` lists them.")
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port of the image server.")
 def generate(
@@ -44,6 +45,7 @@ def generate(
     init_image: Path | None,
     mask: Path | None,
     strength: float | None,
+    preview: Path | None,
     model: str,
     address: str,
 ) -> None:
@@ -66,14 +68,15 @@ def generate(
         init_image=picture_file.read(init_image) if init_image else b"",
         mask_image=picture_file.read(mask) if mask else b"",
         strength=strength,
+        previews=preview is not None,
     )
-    response = _generate(request, address)
+    response = _generate(request, address, preview)
     picture_file.write(response, output)
     click.echo(picture_file.describe(response, output))
 
 
-def _generate(request: starweave_pb2.ImageRequest, address: str) -> starweave_pb2.ImageResponse:
-    """Runs the request at `address` behind a progress bar."""
+def _generate(request: starweave_pb2.ImageRequest, address: str, preview: Path | None) -> starweave_pb2.ImageResponse:
+    """Runs the request at `address` behind a progress bar, with the newest preview in the file `preview`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
@@ -87,8 +90,20 @@ def _generate(request: starweave_pb2.ImageRequest, address: str) -> starweave_pb
                     bar.update(task, description=f"Waiting{position}")
                 elif progress.stage == starweave_pb2.ImageProgress.DENOISING:
                     bar.update(task, description="Denoising", completed=progress.step, total=progress.steps)
+                    if preview and progress.preview:
+                        _show(progress.preview, preview)
                 elif progress.stage == starweave_pb2.ImageProgress.FINISHED:
                     return progress.result
         except grpc.RpcError as error:
             raise explain(error, address) from error
     raise GenerationFailed("The server ended the call without a picture: look into its log.")
+
+
+def _show(preview: bytes, file: Path) -> None:
+    """Replaces `file` in one go: a viewer never reads half a preview."""
+    part = file.with_name(f".{file.name}.part")
+    try:
+        part.write_bytes(preview)
+        part.replace(file)
+    except OSError as error:
+        raise GenerationFailed(f"The preview {file} cannot be written: {error.strerror}.") from error

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bridge.generation import Generation
-from bridge.pictures import encode
+from bridge.pictures import encode, encode_preview
 from bridge.validation import validate
 from protos import starweave_pb2
 from tests.bridge.families import PAINTER, family
@@ -35,6 +35,13 @@ def test_lossy_formats_keep_a_smooth_picture(name: str) -> None:
     error = np.abs(np.asarray(picture).astype(int) - smooth)
     assert error.shape == smooth.shape
     assert error.mean() < 2
+
+
+def test_a_preview_is_a_jpeg_of_its_own_size() -> None:
+    smooth = np.broadcast_to(np.linspace(0, 255, 128).astype(np.uint8)[None, :, None], (96, 128, 3)).copy()
+    picture = Image.open(io.BytesIO(encode_preview(smooth)))
+    assert (picture.format, picture.size) == ("JPEG", (128, 96))
+    assert np.abs(np.asarray(picture).astype(int) - smooth).mean() < 3
 
 
 def test_a_picture_of_another_size_is_resized_with_lanczos() -> None:
