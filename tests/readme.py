@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from diffusion_engine.metrics import METRICS
 from diffusion_engine.samplers import SAMPLERS
 
 from bridge.settings import settings_table
@@ -22,7 +23,20 @@ def samplers_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-PARTS: dict[str, Callable[[], str]] = {"samplers": samplers_table, "settings": settings_table}
+def metrics_table() -> str:
+    """The diffusion backend's metrics."""
+    rows = ["| metric | kind | meaning |", "|---|---|---|"]
+    for metric in METRICS:
+        label = f"; label `{metric.label}`" if metric.label else ""
+        rows.append(f"| `{metric.name}` | {metric.kind.lower()} | {metric.description}{label} |")
+    return "\n".join(rows) + "\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "samplers": samplers_table,
+    "settings": settings_table,
+    "metrics": metrics_table,
+}
 
 
 def render(text: str) -> str:
