@@ -16,9 +16,9 @@ PROMPT = "a red circle left of a yellow star on a blue background"
 OTHER_PROMPT = "a white moon on a green background"
 STEPS, GUIDANCE_SCALE, SEED = 12, 6.0, 42
 SIZES = [(128, 128), (192, 128)]
-HALF = 0.5
-STRENGTHS = [(sampler, HALF) for sampler in SAMPLERS] + [
-    (sampler, strength) for sampler in ("ddim", "euler_a", "dpmpp_2m") for strength in (0.3, 0.8, 1.0)
+WEAK = 0.3
+STRENGTHS = [(sampler, WEAK) for sampler in SAMPLERS] + [
+    (sampler, strength) for sampler in ("ddim", "euler_a", "dpmpp_2m") for strength in (0.8, 1.0)
 ]
 
 
@@ -102,14 +102,14 @@ def test_pictures_from_pictures_equal_diffusers(
     _, theirs = reference.picture(pipeline, sampler, SEED, **theirs_settings)
     made = demo.picture(kind=kind, PROMPT=PROMPT, **settings)
     assert psnr(made.image, theirs) >= CLOSE_DB
-    if strength != HALF:
-        # A strong one leaves little of the init image, a weak one little else.
+    if strength != WEAK:
+        # A strong one leaves little of the init image: another one makes nearly the same picture, in diffusers too.
         return
     others: dict[str, dict[str, Any]] = {"init image": {"INIT_IMAGE": 255 - image}}
     if kind == "inpaint":
         others["mask"] = {"MASK": 255 - mask}
     else:
-        others["strength"] = {"STRENGTH": 0.1}
+        others["strength"] = {"STRENGTH": 1.0}
     for name, change in others.items():
         other = demo.picture(kind=kind, **{"PROMPT": PROMPT, **settings, **change})
         assert psnr(other.image, theirs) < FAR_DB, f"another {name} makes the same picture"
