@@ -29,10 +29,10 @@ class Bucket:
 
 
 BUCKETS = (
-    Bucket(128, 128, batch=32, share=0.70, kept=960, fresh=4),
+    Bucket(128, 128, batch=32, share=0.56, kept=960, fresh=4),
     Bucket(192, 128, batch=20, share=0.06, kept=96, fresh=2),
     Bucket(128, 192, batch=20, share=0.06, kept=96, fresh=2),
-    Bucket(256, 256, batch=8, share=0.18, kept=96, fresh=2),
+    Bucket(256, 256, batch=8, share=0.32, kept=192, fresh=2),
 )
 
 
