@@ -5,15 +5,18 @@ import sys
 
 from pydantic import ValidationError
 
+from bridge.prompts.errors import InvalidPresets
 from bridge.request_log import set_up_logging
 from bridge.server import BridgeServer
 from bridge.settings import Settings, read_settings
 
 
 async def _serve(settings: Settings) -> None:
-    server = BridgeServer(settings)
     try:
+        server = BridgeServer(settings)
         await server.start()
+    except InvalidPresets as error:
+        sys.exit(f"The bridge cannot start. {error}")
     except RuntimeError as error:
         sys.exit(f"The bridge cannot listen on {settings.host}:{settings.port}: {error}")
     await server.serve()

@@ -51,6 +51,11 @@ class Family:
         return f"{self.name}_unet"
 
     @property
+    def tokenizer(self) -> str:
+        """The name of the model that makes token ids of prompts."""
+        return f"{self.name}_tokenizer"
+
+    @property
     def vae_decoder(self) -> str:
         """The name of the model that makes pixels of latents."""
         return f"{self.name}_vae_decoder"

@@ -17,6 +17,7 @@ from bridge.codec import PictureCodec
 from bridge.errors import DeadlineExceeded, ModelUnavailable, Overloaded
 from bridge.families import Capability
 from bridge.generation import Generation
+from bridge.prompts.prompt_writer import PromptWriter
 from bridge.residency import Residency
 from bridge.triton import Tensors, Triton
 from bridge.validation import capability_of, validate
@@ -51,17 +52,20 @@ class ImagePipeline:
         catalog: Catalog,
         codec: PictureCodec,
         cancellations: Cancellations,
+        prompts: PromptWriter,
         max_in_flight: int,
     ) -> None:
         self._triton = triton
         self._catalog = catalog
         self._codec = codec
         self._cancellations = cancellations
+        self._prompts = prompts
         self._max_in_flight = max_in_flight
         self._in_flight = 0
 
     async def accept(self, request: starweave_pb2.ImageRequest) -> Job:
-        """Finds the family for a request, checks the request against its limits and decodes its pictures.
+        """Finds the family for a request, checks the request against its limits, completes its prompts and decodes
+        its pictures.
 
         Raises InvalidRequest, ModelUnavailable where no family is ready, or Overloaded where pictures would have to
         be decoded while the server is busy.
@@ -69,7 +73,7 @@ class ImagePipeline:
         accepted_at = time.monotonic()
         capability = capability_of(request)
         residency = self._catalog.resolve(request.model, capability)
-        generation = validate(request, residency.family)
+        generation = await self._prompts.write(request, validate(request, residency.family))
         if capability is Capability.TEXT_TO_IMAGE:
             return Job(generation, residency, accepted_at)
         with self._admitted():
@@ -151,6 +155,9 @@ class ImagePipeline:
 def _debug_info(generation: Generation, info: dict[str, Any]) -> dict[str, str]:
     """What the caller may want to know beyond STARWEAVE's own metadata; times in milliseconds."""
     debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)}
+    debug_info |= generation.prompt_origin.debug_info()
+    debug_info["prompt"] = generation.prompt
+    debug_info["negative_prompt"] = generation.negative_prompt
     debug_info["requested_model"] = generation.requested_model
     debug_info["generated_size"] = str(generation.generated_size)
     if generation.strength is not None:

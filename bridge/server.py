@@ -20,6 +20,10 @@ from bridge.pipeline import ImagePipeline
 from bridge.previews import Previewer
 from bridge.probes import Prober
 from bridge.progress import ProgressPoller
+from bridge.prompts.context.mode import ContextMode
+from bridge.prompts.preset_folder import BUILT_IN, PresetFolder
+from bridge.prompts.prompt_writer import PromptWriter
+from bridge.prompts.token_budget import TokenBudget
 from bridge.servicer import ImageGenerationService
 from bridge.settings import Settings
 from bridge.triton import Triton
@@ -40,7 +44,10 @@ _SERVER_OPTIONS = [
 
 
 class BridgeServer:
-    """One bridge in front of one Triton. Made and used inside a running event loop."""
+    """One bridge in front of one Triton. Made and used inside a running event loop.
+
+    Raises InvalidPresets where the files of presets are not in order.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -48,8 +55,10 @@ class BridgeServer:
         self._catalog = Catalog(self._triton, settings.catalog_interval, settings.fallback_models)
         self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
         self._cancellations = Cancellations(self._triton)
+        self._presets = PresetFolder(settings.presets or BUILT_IN)
+        prompts = PromptWriter(self._presets, TokenBudget(self._triton), ContextMode(settings.context_mode))
         self._pipeline = ImagePipeline(
-            self._triton, self._catalog, self._codec, self._cancellations, settings.max_in_flight
+            self._triton, self._catalog, self._codec, self._cancellations, prompts, settings.max_in_flight
         )
         prober = Prober(self._triton, settings.probe_timeout)
         self._health = Health(self._catalog, prober, settings.probe_interval)
@@ -65,6 +74,7 @@ class BridgeServer:
             self._pipeline,
             ProgressPoller(self._triton, settings.progress_interval),
             Previewer(self._triton, self._codec),
+            self._presets,
             settings.request_timeout,
         )
         starweave_pb2_grpc.add_ImageGenerationServiceServicer_to_server(service, self._server)
@@ -75,7 +85,7 @@ class BridgeServer:
         port = self._server.add_insecure_port(f"{settings.host}:{settings.port}")
         await self._health.start()
         await self._server.start()
-        self._watchers = [asyncio.create_task(self._catalog.run()), asyncio.create_task(self._health.run())]
+        self._watchers = [asyncio.create_task(part.run()) for part in (self._catalog, self._health, self._presets)]
         logger.info("The bridge listens on %s:%d; its Triton is %s.", settings.host, port, settings.triton_url)
         return port
 

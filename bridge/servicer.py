@@ -14,6 +14,7 @@ from bridge.model_list import model_info
 from bridge.pipeline import ImagePipeline, Job
 from bridge.previews import Previewer, PreviewStream
 from bridge.progress import Progress, ProgressPoller
+from bridge.prompts.preset_folder import PresetFolder
 from bridge.request_log import request_id
 from bridge.validation import time_limit, validate_variation_strength
 from protos import starweave_pb2, starweave_pb2_grpc
@@ -32,12 +33,14 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
         pipeline: ImagePipeline,
         progress: ProgressPoller,
         previewer: Previewer,
+        presets: PresetFolder,
         request_timeout: float,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
         self._progress = progress
         self._previewer = previewer
+        self._presets = presets
         self._request_timeout = request_timeout
 
     async def GenerateImage(self, request: starweave_pb2.ImageRequest, context: Context) -> starweave_pb2.ImageResponse:
@@ -100,8 +103,9 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
         self, request: starweave_pb2.ModelRequest, context: Context
     ) -> starweave_pb2.ModelResponse:
         """Lists all families, loaded or not."""
+        presets = self._presets.presets
         return starweave_pb2.ModelResponse(
-            models=[model_info(family, self._catalog.residency(family)) for family in self._catalog.families]
+            models=[model_info(family, self._catalog.residency(family), presets) for family in self._catalog.families]
         )
 
     async def _vary(

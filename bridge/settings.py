@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import DirectoryPath, Field, field_validator
 from pydantic_settings import BaseSettings, CliApp, NoDecode, SettingsConfigDict
 
 ENVIRONMENT_PREFIX = "STARWEAVE_"
@@ -37,6 +37,13 @@ class Settings(BaseSettings):
         20_000_000, ge=1, description="Bytes that an init image, and a mask, may have each; a request may have 50 MiB."
     )
     max_input_pixels: int = Field(25_000_000, ge=1, description="Pixels that an init image, and a mask, may have each.")
+    presets: DirectoryPath | None = Field(
+        None,
+        description="Folder of styles and qualities, `*.yaml`, in place of the built-in ones; read again on change.",
+    )
+    context_mode: Literal["off", "light", "strong"] = Field(
+        "off", description="How much of its `context` goes into the prompt of a request that sends no `context_mode`."
+    )
     drain_grace: float = Field(15, ge=0, description="Seconds that pictures under way are given at shutdown.")
     catalog_interval: float = Field(
         2, gt=0, description="Seconds between two looks at the model repository for changes."
@@ -71,6 +78,8 @@ def settings_table() -> str:
     rows = ["| variable | flag | default | meaning |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+        if field.default is None:
+            default = ""
         rows.append(
             f"| `{ENVIRONMENT_PREFIX}{name.upper()}` | `--{name.replace('_', '-')}` "
             f"| {f'`{default}`' if default else ''} | {field.description} |"

@@ -9,6 +9,7 @@ import numpy as np
 from bridge.errors import InvalidRequest
 from bridge.families import Capability, Family
 from bridge.generation import SEEDS, Generation
+from bridge.prompts.prompt_origin import PromptOrigin
 from bridge.sizes import Size, SizeRange
 from protos import starweave_pb2
 
@@ -68,6 +69,7 @@ def validate(request: starweave_pb2.ImageRequest, family: Family) -> Generation:
         requested_model=request.model,
         prompt=request.prompt,
         negative_prompt=settings.negative_prompt,
+        prompt_origin=PromptOrigin(request.prompt, settings.negative_prompt),
         size=size,
         generated_size=size,
         steps=settings.steps if settings.HasField("steps") else family.default_steps,
@@ -138,11 +140,9 @@ def _unsupported(request: starweave_pb2.ImageRequest, capability: Capability) ->
         "mask_image is set without an init_image; it marks what is repainted in one."
         if capability is Capability.TEXT_TO_IMAGE and request.mask_image
         else None,
-        f"style is {settings.style!r}; no styles are known, leave it empty." if settings.style else None,
         f"upscale is {settings.upscale}; pictures are not upscaled, leave it out or 1."
         if settings.upscale not in (0, 1)
         else None,
-        f"quality is {settings.quality!r}; no qualities are known, leave it empty." if settings.quality else None,
     ]
 
 

@@ -25,6 +25,10 @@ _PICTURE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--size", type=Size(), help="Size in pixels, such as 512x512.")
 @click.option("--guidance-scale", type=float, help="How closely the prompt is followed; 1 turns guidance off.")
 @click.option("--negative-prompt", default="", help="What the picture should not show.")
+@click.option("--style", default="", help="Such as watercolor; `starweave models` lists them.")
+@click.option("--quality", default="", help="Such as high.")
+@click.option("--context", multiple=True, help="An earlier turn of the conversation; may be given several times.")
+@click.option("--context-mode", type=click.Choice(["off", "light", "strong"]), help="How much of the context is used.")
 @click.option("--seed", type=int, help="The same seed and settings give the same picture.  [default: random]")
 @click.option("--sampler", default="", help="Such as ddim or euler_a.")
 @click.option("--init-image", type=_PICTURE, help="PNG, JPEG or WebP file to start from.")
@@ -40,6 +44,10 @@ def generate(
     size: tuple[int, int] | None,
     guidance_scale: float | None,
     negative_prompt: str,
+    style: str,
+    quality: str,
+    context: tuple[str, ...],
+    context_mode: str | None,
     seed: int | None,
     sampler: str,
     init_image: Path | None,
@@ -58,6 +66,8 @@ def generate(
         guidance_scale=guidance_scale,
         seed=seed,
         negative_prompt=negative_prompt,
+        style=style,
+        quality=quality,
         sampler=sampler,
         output_format=picture_file.output_format(output),
     )
@@ -65,6 +75,8 @@ def generate(
         prompt=prompt,
         model=model,
         settings=settings,
+        context=context,
+        context_mode=context_mode or "",
         init_image=picture_file.read(init_image) if init_image else b"",
         mask_image=picture_file.read(mask) if mask else b"",
         strength=strength,

@@ -19,6 +19,8 @@ SETTINGS = {
     "default_steps": "steps",
     "default_guidance_scale": "guidance scale",
     "sampler": "samplers",
+    "styles": "styles",
+    "qualities": "qualities",
     "aliases": "aliases",
 }
 
