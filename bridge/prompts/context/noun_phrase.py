@@ -107,7 +107,7 @@ def _ends(tokens: list[str], index: int) -> bool:
 def _phrase(chunk: list[str], turn: int, is_subject: bool) -> NounPhrase | None:
     determiners = [word.casefold() for word in chunk if word.casefold() in DETERMINERS]
     words = [word for word in chunk if word.casefold() not in DETERMINERS]
-    if not words or len(words) > _LONGEST or singular(words[-1]) in COLOURS | PICTURE_WORDS:
+    if not words or len(words) > _LONGEST or words[-1].isdecimal() or singular(words[-1]) in COLOURS | PICTURE_WORDS:
         return None
     return NounPhrase(turn, determiners[-1] if determiners else "", tuple(words), is_subject)
 
