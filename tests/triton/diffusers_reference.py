@@ -36,7 +36,8 @@ class Reference:
 
     @classmethod
     def load(cls) -> Reference:
-        """The demo checkpoint."""
+        """The demo checkpoint. From then on torch takes one thread: two that share their cores with Triton's wait long."""
+        torch.set_num_threads(1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pipeline = diffusers.StableDiffusionPipeline.from_pretrained(CHECKPOINT)
