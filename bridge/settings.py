@@ -18,6 +18,7 @@ class Settings(BaseSettings):
         cli_prog_name="python -m bridge",
         cli_kebab_case=True,
         cli_hide_none_type=True,
+        env_ignore_empty=True,
         frozen=True,
     )
 
@@ -48,6 +49,10 @@ class Settings(BaseSettings):
     progress_interval: float = Field(
         0.1, gt=0, description="Seconds between two progress reports of GenerateImageStream."
     )
+    metrics_host: str = Field("127.0.0.1", description="Address that Prometheus may read `/metrics` at.")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of `/metrics`; 0 takes a free one, empty serves none (9464 is usual)."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
     @field_validator("fallback_models", mode="before")
@@ -70,12 +75,21 @@ def settings_table() -> str:
     """Renders the settings as a Markdown table, for the README."""
     rows = ["| variable | flag | default | meaning |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+        default = _text(field.default)
         rows.append(
             f"| `{ENVIRONMENT_PREFIX}{name.upper()}` | `--{name.replace('_', '-')}` "
             f"| {f'`{default}`' if default else ''} | {field.description} |"
         )
     return "\n".join(rows) + "\n"
+
+
+def _text(default: object) -> str:
+    match default:
+        case None:
+            return ""
+        case tuple():
+            return ",".join(default)
+    return str(default)
 
 
 if __name__ == "__main__":
