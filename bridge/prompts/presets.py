@@ -6,6 +6,7 @@ from bridge.errors import InvalidRequest
 from bridge.families import Family
 from bridge.prompts.preset import Preset
 from bridge.prompts.preset_file import PresetEntry, PresetFile, StyleEntry
+from bridge.validation import shown
 
 
 class Presets:
@@ -49,7 +50,7 @@ def _find(kind: str, name: str, known: Mapping[str, Preset], family: Family) -> 
         return known[preset_name(name)]
     except KeyError:
         raise InvalidRequest(
-            f"{kind} is {name!r}; the model {family.name} knows {', '.join(sorted(known)) or 'none'}. "
+            f"{kind} is {shown(name)}; the model {family.name} knows {', '.join(sorted(known)) or 'none'}. "
             "Choose one of these or leave it empty."
         ) from None
 

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from bridge.errors import InvalidRequest
+from bridge.validation import shown
 
 
 class ContextMode(StrEnum):
@@ -20,4 +21,4 @@ def read_mode(text: str, default: ContextMode) -> ContextMode:
     try:
         return ContextMode(text.casefold())
     except ValueError:
-        raise InvalidRequest(f"context_mode is {text!r}; it must be one of {', '.join(ContextMode)}.") from None
+        raise InvalidRequest(f"context_mode is {shown(text)}; it must be one of {', '.join(ContextMode)}.") from None
