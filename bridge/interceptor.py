@@ -10,6 +10,7 @@ import grpc
 
 from bridge.calls import Calls
 from bridge.in_band import as_bridge_error, failed_response, set_error_codes
+from bridge.library.library_use import uses_library, wants_library
 from bridge.request_log import request_id
 from protos import starweave_pb2
 
@@ -19,6 +20,7 @@ Behavior = Callable[[Any, Any], Any]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _SERVICE = "/starweave.ImageGenerationService/"
+_SERVICES = (_SERVICE, "/starweave.ImageLibraryService/")
 
 
 def _as_progress(response: starweave_pb2.ImageResponse) -> starweave_pb2.ImageProgress:
@@ -36,7 +38,7 @@ _IN_BAND: dict[str, Callable[[starweave_pb2.ImageResponse], Any]] = {
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
-    """Maps errors of the image service; other services on the same port pass through.
+    """Maps errors of the image services; other services on the same port pass through.
 
     Handlers of streams write to their context instead of yielding: a generator that is suspended while its message
     is being sent would not notice that the call was cancelled.
@@ -53,7 +55,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         """Wraps the handler of a call."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(_SERVICE):
+        if handler is None or not method.startswith(_SERVICES):
             return handler
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
@@ -77,6 +79,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         async def answer(request: Any, context: Context) -> Any:
             call_id = uuid.uuid4().hex
             request_id.set(call_id)
+            uses_library.set(wants_library(context.invocation_metadata() or ()))
             try:
                 return await behavior(request, context)
             except asyncio.CancelledError:

@@ -17,6 +17,7 @@ from bridge.codec import PictureCodec
 from bridge.errors import DeadlineExceeded, ModelUnavailable, Overloaded
 from bridge.families import Capability
 from bridge.generation import Generation
+from bridge.provenance import Provenance
 from bridge.residency import Residency
 from bridge.triton import Tensors, Triton
 from bridge.validation import capability_of, validate
@@ -33,13 +34,14 @@ _ENGINE_FIGURES = ("waiting_ms", "denoising_ms", "mean_rows", "steps_waited")
 class Job:
     """A valid wish, the tensors of the pictures it starts from, and the loaded family that is to fulfil it.
 
-    `accepted_at` is the time (monotonic) that its limit is counted from.
+    `accepted_at` is the time (monotonic) that its limit is counted from; `provenance` tells whose wish it is.
     """
 
     generation: Generation
     residency: Residency
     accepted_at: float
     pictures: Tensors = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
 
 class ImagePipeline:
@@ -71,10 +73,10 @@ class ImagePipeline:
         residency = self._catalog.resolve(request.model, capability)
         generation = validate(request, residency.family)
         if capability is Capability.TEXT_TO_IMAGE:
-            return Job(generation, residency, accepted_at)
+            return Job(generation, residency, accepted_at, provenance=Provenance.of(request))
         with self._admitted():
             generation, pictures = await self._codec.decode(request, generation)
-        return Job(generation, residency, accepted_at, pictures)
+        return Job(generation, residency, accepted_at, pictures, Provenance.of(request))
 
     async def run(self, job: Job, request_id: str, seconds: float) -> starweave_pb2.ImageResponse:
         """Makes the picture within `seconds` of its acceptance, waiting included.

@@ -10,8 +10,9 @@ import grpc
 from bridge.catalog import Catalog
 from bridge.errors import BridgeError
 from bridge.in_band import as_bridge_error, failed_response, set_error_codes
+from bridge.library.library_pipeline import LibraryPipeline
 from bridge.model_list import model_info
-from bridge.pipeline import ImagePipeline, Job
+from bridge.pipeline import Job
 from bridge.previews import Previewer, PreviewStream
 from bridge.progress import Progress, ProgressPoller
 from bridge.request_log import request_id
@@ -29,7 +30,7 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
     def __init__(
         self,
         catalog: Catalog,
-        pipeline: ImagePipeline,
+        pipeline: LibraryPipeline,
         progress: ProgressPoller,
         previewer: Previewer,
         request_timeout: float,
@@ -72,14 +73,15 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
         try:
             await context.write(_progress_message(call_id, last))
             while not run.done():
-                await_progress = asyncio.create_task(self._progress.next(job.residency, call_id))
+                engine_id = self._pipeline.engine_id(call_id)
+                await_progress = asyncio.create_task(self._progress.next(job.residency, engine_id))
                 await asyncio.wait({run, await_progress}, return_when=asyncio.FIRST_COMPLETED)
                 progress = await_progress.result() if await_progress.done() else None
                 if progress is None:
                     continue
                 preview = b""
                 if request.previews and progress.is_running:
-                    previews = previews or self._previewer.stream(job.residency, call_id)
+                    previews = previews or self._previewer.stream(job.residency, engine_id)
                     preview = previews.take()
                 if progress != last or preview:
                     last = progress

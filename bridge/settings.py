@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -18,6 +19,7 @@ class Settings(BaseSettings):
         cli_prog_name="python -m bridge",
         cli_kebab_case=True,
         cli_hide_none_type=True,
+        env_ignore_empty=True,
         frozen=True,
     )
 
@@ -48,6 +50,32 @@ class Settings(BaseSettings):
     progress_interval: float = Field(
         0.1, gt=0, description="Seconds between two progress reports of GenerateImageStream."
     )
+    library: Path | None = Field(
+        None,
+        description="Folder of the image library: its journal, and its database and blobs unless they are elsewhere; "
+        "empty: no picture is kept.",
+    )
+    library_database: str = Field(
+        "", description="Database of the library, such as `postgresql://user@host/name`; empty: SQLite in its folder."
+    )
+    library_blobs: str = Field(
+        "",
+        description="Where the library's pictures go, such as `s3://bucket/prefix` (credentials and endpoint as the "
+        "AWS tools read them); empty: its folder.",
+    )
+    library_max_days: float = Field(0, ge=0, description="Days that the library keeps a picture; 0: no limit.")
+    library_max_images: int = Field(0, ge=0, description="Pictures that the library keeps, the newest; 0: no limit.")
+    library_max_bytes: int = Field(
+        0, ge=0, description="Bytes of pictures that the library keeps, the newest; 0: no limit."
+    )
+    library_max_per_user: int = Field(
+        0, ge=0, description="Pictures that the library keeps of each user, the newest; 0: no limit."
+    )
+    repeats: bool = Field(
+        True,
+        description="Whether a request equal to an earlier one gets the library's picture, and equal requests under "
+        "way are made once.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
     @field_validator("fallback_models", mode="before")
@@ -70,12 +98,21 @@ def settings_table() -> str:
     """Renders the settings as a Markdown table, for the README."""
     rows = ["| variable | flag | default | meaning |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+        default = _text(field.default)
         rows.append(
             f"| `{ENVIRONMENT_PREFIX}{name.upper()}` | `--{name.replace('_', '-')}` "
             f"| {f'`{default}`' if default else ''} | {field.description} |"
         )
     return "\n".join(rows) + "\n"
+
+
+def _text(default: object) -> str:
+    match default:
+        case None:
+            return ""
+        case tuple():
+            return ",".join(default)
+    return str(default)
 
 
 if __name__ == "__main__":
