@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from obstore.store import LocalStore, ObjectStore, from_url
 # The recorder tries again by itself; a reader's client waits.
 _RETRIES = 2
 _RETRY_SECONDS = 10
+# A blob is written within seconds.
+_ABANDONED_SECONDS = 600
 
 
 def digest(data: bytes) -> str:
@@ -49,14 +52,6 @@ class BlobStore:
         """The content of a blob. Raises FileNotFoundError."""
         return bytes(obstore.get(self._store, _path(name)).bytes())
 
-    def has(self, name: str) -> bool:
-        """Tells whether a blob is there."""
-        try:
-            obstore.head(self._store, _path(name))
-        except FileNotFoundError:
-            return False
-        return True
-
     def delete(self, name: str) -> None:
         """Deletes a blob if it is there."""
         try:
@@ -70,9 +65,13 @@ class BlobStore:
             for entry in page:
                 yield entry["path"].rpartition("/")[2]
 
-    def ping(self) -> None:
-        """Raises where the store does not answer."""
-        self.has(digest(b""))
+    def abandoned(self) -> list[Path]:
+        """What a process that was killed has left half-written in the folder; a store on the net leaves nothing."""
+        if self._folder is None:
+            return []
+        # obstore's names for what it is writing.
+        before = time.time() - _ABANDONED_SECONDS
+        return [path for path in self._folder.glob("*/*#*") if path.stat().st_mtime < before]
 
 
 def _path(name: str) -> str:

@@ -85,11 +85,6 @@ class Database:
                     f"The library's database was changed by a newer version of this server ({error}); use that one."
                 ) from error
 
-    def ping(self) -> None:
-        """Raises one of sqlalchemy's errors where the database does not answer."""
-        with self.reading() as connection:
-            connection.execute(text("SELECT 1"))
-
     def close(self) -> None:
         """Closes all connections."""
         self._engine.dispose()
