@@ -11,6 +11,7 @@ from bridge.job import Job
 from bridge.limits.admission import Admission
 from bridge.observability.picture_observer import PictureObserver
 from bridge.prompts.prompt_writer import PromptWriter
+from bridge.provenance import Provenance
 from bridge.recovery.fallback import Fallback, FamilyChoice
 from bridge.recovery.retries import Retries, RetryPolicy
 from bridge.security.caller import Caller
@@ -51,7 +52,9 @@ class Acceptance:
             generation = await self._prompts.write(request, validate(request, choice.residency.family))
             await self._admission.count(caller, pictures)
             generation, tensors = await self._decode(request, generation)
-        return Job(request, caller, deadline, generation, choice.residency, choice.reason, tensors)
+        return Job(
+            request, caller, deadline, generation, choice.residency, choice.reason, tensors, Provenance.of(request)
+        )
 
     async def again(self, job: Job, retries: Retries) -> Job:
         """The job for the next attempt: the same picture, by whichever family can make it now.

@@ -23,6 +23,7 @@ class Family:
     """One checkpoint, read from its ensemble's parameters in the catalog.
 
     `ensembles` holds the name of the ensemble for each capability that has one; `capabilities` is what users are told.
+    `text_encoder_fingerprint` stays the same over exports that leave the text encoder as it is.
     """
 
     name: str
@@ -44,16 +45,22 @@ class Family:
     ensembles: Mapping[str, str]
     models: tuple[str, ...]
     fingerprint: str
+    text_encoder_fingerprint: str
+
+    @property
+    def tokenizer(self) -> str:
+        """The name of the model that makes ids of prompts."""
+        return f"{self.name}_tokenizer"
+
+    @property
+    def text_encoder(self) -> str:
+        """The name of the model that makes embeddings of ids."""
+        return f"{self.name}_text_encoder"
 
     @property
     def unet(self) -> str:
         """The name of the model that runs the generations and answers control requests."""
         return f"{self.name}_unet"
-
-    @property
-    def tokenizer(self) -> str:
-        """The name of the model that makes token ids of prompts."""
-        return f"{self.name}_tokenizer"
 
     @property
     def vae_decoder(self) -> str:
@@ -72,6 +79,12 @@ def read_family(entry: Mapping[str, Any]) -> Family:
     Raises BrokenFamily, naming the parameter that is absent or not what it should be.
     """
     parameters = _Parameters(str(entry["name"]), entry["parameters"])
+    text_encoders = [
+        version["fingerprint"]
+        for model in entry["models"]
+        for version in model["versions"]
+        if model["name"] == f"{entry['name']}_text_encoder" and version["version"] == entry["version"]
+    ]
     return Family(
         name=str(entry["name"]),
         version=int(entry["version"]),
@@ -97,6 +110,7 @@ def read_family(entry: Mapping[str, Any]) -> Family:
         ensembles=dict(entry["ensembles"]),
         models=tuple(model["name"] for model in entry["models"]),
         fingerprint=str(entry["fingerprint"]),
+        text_encoder_fingerprint=str(text_encoders[0] if text_encoders else entry["fingerprint"]),
     )
 
 

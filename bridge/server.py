@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from functools import partial
 from typing import Any
 
 import grpc
@@ -17,6 +18,12 @@ from bridge.codec import PictureCodec
 from bridge.health import IMAGE_SERVICE, Health
 from bridge.input_pictures import PictureLimits
 from bridge.interceptor import ErrorInterceptor
+from bridge.library.embedding import embed
+from bridge.library.library import Library
+from bridge.library.library_pipeline import LibraryPipeline
+from bridge.library.location import Location
+from bridge.library.retention import Retention
+from bridge.library.servicer import LIBRARY_SERVICE, ImageLibraryService
 from bridge.limits.admission import Admission
 from bridge.observability.call_observer import CallObserver
 from bridge.observability.metrics import Metrics
@@ -40,7 +47,7 @@ from bridge.security.transport import TlsCredentials
 from bridge.servicer import ImageGenerationService
 from bridge.settings import Settings
 from bridge.triton import Triton
-from protos import starweave_pb2_grpc
+from protos import image_library_pb2_grpc, starweave_pb2_grpc
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +70,8 @@ class BridgeServer:
         self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
         self._cancellations = Cancellations(self._triton, self._metrics)
         self._presets = PresetFolder(settings.presets or BUILT_IN)
-        self._pipeline = self._make_pipeline()
+        self._library = self._make_library()
+        self._images = LibraryPipeline(self._make_pipeline(), self._library, settings.repeats)
         prober = Prober(self._triton, settings.probe_timeout)
         self._health = Health(self._catalog, prober, settings.probe_interval, self._metrics)
         self._calls = Calls()
@@ -89,7 +97,7 @@ class BridgeServer:
         settings = self._settings
         service = ImageGenerationService(
             self._catalog,
-            self._pipeline,
+            self._images,
             ProgressPoller(self._triton, settings.progress_interval),
             Previewer(self._triton, self._codec),
             self._presets,
@@ -98,8 +106,13 @@ class BridgeServer:
         )
         starweave_pb2_grpc.add_ImageGenerationServiceServicer_to_server(service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
+        services = [IMAGE_SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME]
+        if self._library is not None:
+            image_library_pb2_grpc.add_ImageLibraryServiceServicer_to_server(
+                ImageLibraryService(self._library, self._catalog), self._server
+            )
+            services.append(LIBRARY_SERVICE)
         if not settings.hardened:
-            services = (IMAGE_SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME)
             reflection.enable_server_reflection(services, self._server)
         address = f"{settings.host}:{settings.port}"
         if self._tls is None:
@@ -111,6 +124,8 @@ class BridgeServer:
             logger.info("Metrics: http://%s:%d/metrics", settings.metrics_host, self._metrics_server.port)
         await self._health.start()
         await self._server.start()
+        if self._library is not None:
+            self._library.start()
         self._watchers = [asyncio.create_task(part.run()) for part in (self._catalog, self._health, self._presets)]
         logger.info("The bridge listens on %s:%d; its Triton is %s.", settings.host, port, settings.triton_url)
         return port
@@ -153,6 +168,8 @@ class BridgeServer:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
+        if self._library is not None:
+            await self._library.stop()
         await self._cancellations.sent()
         await self._triton.close()
         self._codec.close()
@@ -179,3 +196,19 @@ class BridgeServer:
         if self._settings.api_keys_file is not None:
             guards.append(AuthenticationInterceptor(ApiKeys(self._settings.api_keys_file), self._metrics))
         return [*guards, ErrorInterceptor(self._calls, CallObserver(self._metrics))]
+
+    def _make_library(self) -> Library | None:
+        settings = self._settings
+        if settings.library is None:
+            return None
+        return Library(
+            Location(settings.library, settings.library_database, settings.library_blobs),
+            Retention(
+                max_days=settings.library_max_days,
+                max_images=settings.library_max_images,
+                max_bytes=settings.library_max_bytes,
+                max_per_user=settings.library_max_per_user,
+            ),
+            lambda: self._catalog.residencies,
+            partial(embed, self._triton),
+        )

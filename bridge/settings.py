@@ -105,6 +105,32 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port of `/metrics`; 0 takes a free one, empty serves none (9464 is usual)."
     )
+    library: Path | None = Field(
+        None,
+        description="Folder of the image library: its journal, and its database and blobs unless they are elsewhere; "
+        "empty: no picture is kept.",
+    )
+    library_database: str = Field(
+        "", description="Database of the library, such as `postgresql://user@host/name`; empty: SQLite in its folder."
+    )
+    library_blobs: str = Field(
+        "",
+        description="Where the library's pictures go, such as `s3://bucket/prefix` (credentials and endpoint as the "
+        "AWS tools read them); empty: its folder.",
+    )
+    library_max_days: float = Field(0, ge=0, description="Days that the library keeps a picture; 0: no limit.")
+    library_max_images: int = Field(0, ge=0, description="Pictures that the library keeps, the newest; 0: no limit.")
+    library_max_bytes: int = Field(
+        0, ge=0, description="Bytes of pictures that the library keeps, the newest; 0: no limit."
+    )
+    library_max_per_user: int = Field(
+        0, ge=0, description="Pictures that the library keeps of each user, the newest; 0: no limit."
+    )
+    repeats: bool = Field(
+        True,
+        description="Whether a request equal to an earlier one gets the library's picture, and equal requests under "
+        "way are made once.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
     log_format: LogFormat = Field("text", description="`text`, or `json` with a line of JSON for each entry.")
     log_prompts: bool = Field(False, description="Logs the prompts of finished pictures too.")

@@ -20,13 +20,26 @@ class Bridge:
         folder: where its log `bridge.log` goes.
         host, port: what it listens on.
         triton_url: host:port of its Triton's gRPC service.
+        library: folder of its image library; None leaves that to the environment.
+        repeats: whether equal requests are made once.
     """
 
-    def __init__(self, folder: Path, host: str, port: int, triton_url: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str,
+        port: int,
+        triton_url: str,
+        library: Path | None = None,
+        repeats: bool = True,
+    ) -> None:
         self.port = port
         self.log = folder / "bridge.log"
         self._host = host
         self._triton_url = triton_url
+        self._library_flags = [] if library is None else [f"--library={library.resolve()}"]
+        if not repeats:
+            self._library_flags.append("--repeats=false")
         self._process: ChildProcess | None = None
 
     @property
@@ -46,6 +59,7 @@ class Bridge:
                 *(sys.executable, "-m", "bridge"),
                 *(f"--host={self._host}", f"--port={self.port}", f"--triton-url={self._triton_url}"),
                 f"--drain-grace={DRAIN_SECONDS}",
+                *self._library_flags,
             ],
             self.log,
             os.environ,

@@ -10,12 +10,15 @@ from typing import TypeVar
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from bridge.library.library_use import LIBRARY_KEY
 from protos import starweave_pb2_grpc
 from standalone.errors import GenerationFailed, ServerUnreachable, StandaloneError
 
 DEFAULT_ADDRESS = "localhost:50051"
 MODELS = "starweave.models"
 SERVICE = "starweave.ImageGenerationService"
+# Metadata of a call that must be made by the model, and leaves nothing in the library.
+WITHOUT_LIBRARY = ((LIBRARY_KEY, "off"),)
 # STARWEAVE's own limit on a message.
 MAX_MESSAGE_BYTES = 50 * 1024 * 1024
 

@@ -7,6 +7,7 @@ import click
 from standalone.commands.demo import demo
 from standalone.commands.export import export
 from standalone.commands.generate import generate
+from standalone.commands.library import library
 from standalone.commands.models import models
 from standalone.commands.serve import serve
 
@@ -16,7 +17,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, export, demo):
+for verb in (serve, generate, models, library, export, demo):
     main.add_command(verb)
 
 

@@ -18,6 +18,8 @@ class PromptOrigin:
     context_mode: str = ""
     context_notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    template: str = ""
+    experiment: str = ""
 
     def debug_info(self) -> dict[str, str]:
         """What is worth telling the caller; empty values are left out."""

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bridge.server import BridgeServer
 from bridge.settings import Settings
-from protos import starweave_pb2_grpc
+from protos import image_library_pb2_grpc, starweave_pb2_grpc
 
 
 class RunningBridge:
@@ -24,6 +24,7 @@ class RunningBridge:
     def __init__(self, server: BridgeServer, channel: grpc.aio.Channel) -> None:
         self.server = server
         self.images: Any = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
+        self.library: Any = image_library_pb2_grpc.ImageLibraryServiceStub(channel)
         self._health = health_pb2_grpc.HealthStub(channel)
 
     async def health(self, service: str) -> str:
