@@ -16,8 +16,8 @@ from protos import starweave_pb2
 class Job:
     """A valid wish, the tensors of the pictures it starts from, and the loaded family that is to fulfil it.
 
-    `request` is what the wish was read from, `provenance` what is kept of it; `fallback` tells why the family is not the
-    one that it asks for.
+    `request` is what the wish was read from, `provenance` what is kept of it; `fallback` tells why the family is not
+    the one that it asks for.
     """
 
     request: starweave_pb2.ImageRequest
