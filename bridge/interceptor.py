@@ -23,7 +23,7 @@ Behavior = Callable[[Any, Any], Any]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _SERVICE = "/starweave.ImageGenerationService/"
-_SERVICES = (_SERVICE, "/starweave.ImageLibraryService/")
+_SERVICES = (_SERVICE, "/starweave.ImageLibraryService/", "/starweave.ImageInsightService/")
 
 
 def _as_progress(response: starweave_pb2.ImageResponse) -> starweave_pb2.ImageProgress:

@@ -17,6 +17,8 @@ from bridge.catalog import Catalog
 from bridge.codec import PictureCodec
 from bridge.health import IMAGE_SERVICE, Health
 from bridge.input_pictures import PictureLimits
+from bridge.insight.preference_reader import PreferenceReader
+from bridge.insight.servicer import INSIGHT_SERVICE, ImageInsightService
 from bridge.interceptor import ErrorInterceptor
 from bridge.library.embedding import embed
 from bridge.library.library import Library
@@ -34,6 +36,7 @@ from bridge.previews import Previewer
 from bridge.probes import Prober
 from bridge.progress import ProgressPoller
 from bridge.prompts.context.mode import ContextMode
+from bridge.prompts.preference_choice import PreferenceChoice
 from bridge.prompts.preset_folder import BUILT_IN, PresetFolder
 from bridge.prompts.prompt_writer import PromptWriter
 from bridge.prompts.token_budget import TokenBudget
@@ -47,7 +50,7 @@ from bridge.security.transport import TlsCredentials
 from bridge.servicer import ImageGenerationService
 from bridge.settings import Settings
 from bridge.triton import Triton
-from protos import image_library_pb2_grpc, starweave_pb2_grpc
+from protos import image_insight_pb2_grpc, image_library_pb2_grpc, starweave_pb2_grpc
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +74,7 @@ class BridgeServer:
         self._cancellations = Cancellations(self._triton, self._metrics)
         self._presets = PresetFolder(settings.presets or BUILT_IN)
         self._library = self._make_library()
+        self._preferences = None if self._library is None else PreferenceReader(self._library)
         self._images = LibraryPipeline(self._make_pipeline(), self._library, settings.repeats)
         prober = Prober(self._triton, settings.probe_timeout)
         self._health = Health(self._catalog, prober, settings.probe_interval, self._metrics)
@@ -112,6 +116,11 @@ class BridgeServer:
                 ImageLibraryService(self._library, self._catalog), self._server
             )
             services.append(LIBRARY_SERVICE)
+        if self._library is not None and self._preferences is not None:
+            image_insight_pb2_grpc.add_ImageInsightServiceServicer_to_server(
+                ImageInsightService(self._library, self._preferences), self._server
+            )
+            services.append(INSIGHT_SERVICE)
         if not settings.hardened:
             reflection.enable_server_reflection(services, self._server)
         address = f"{settings.host}:{settings.port}"
@@ -184,7 +193,10 @@ class BridgeServer:
         retry_policy = RetryPolicy(settings.recovery_wait, RetryBudget(settings.retry_budget, metrics))
         admission = Admission(settings.limits, metrics)
         observer = PictureObserver(metrics, settings.log_prompts)
-        prompts = PromptWriter(self._presets, TokenBudget(self._triton), ContextMode(settings.context_mode))
+        preferences = PreferenceChoice(self._preferences, settings.preferences)
+        prompts = PromptWriter(
+            self._presets, TokenBudget(self._triton), ContextMode(settings.context_mode), preferences, metrics
+        )
         acceptance = Acceptance(fallback, prompts, self._codec, admission, retry_policy, observer)
         return ImagePipeline(
             *(self._triton, acceptance, self._codec, self._cancellations),

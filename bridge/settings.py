@@ -90,6 +90,11 @@ class Settings(BaseSettings):
     context_mode: Literal["off", "light", "strong"] = Field(
         "off", description="How much of its `context` goes into the prompt of a request that sends no `context_mode`."
     )
+    preferences: bool = Field(
+        False,
+        description="Whether requests that do not say take the style and quality that their user prefers where they "
+        "leave them open; learnt from the library.",
+    )
     drain_grace: float = Field(15, ge=0, description="Seconds that pictures under way are given at shutdown.")
     catalog_interval: float = Field(
         2, gt=0, description="Seconds between two looks at the model repository for changes."

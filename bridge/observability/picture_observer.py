@@ -56,6 +56,9 @@ class ObservedPicture:
         metrics.picture_seconds.labels(family, generation.capability).observe(seconds)
         metrics.pixels.labels(family).inc(generation.size.width * generation.size.height)
         metrics.picture_bytes.labels(family, generation.output_format).inc(size)
+        origin = generation.prompt_origin
+        if origin.style or origin.quality:
+            metrics.styled_pictures.labels(family, origin.style, origin.quality).inc()
         for stage, duration in self._stages.items():
             metrics.stage_seconds.labels(family, stage).observe(duration)
 

@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -42,6 +42,20 @@ class StyleEntry(PresetEntry):
     wishes: tuple[Phrase, ...] = ()
 
 
+class ArmEntry(_Strict):
+    """One arm of an experiment; without a template it leaves prompts as they are."""
+
+    template: Name | None = None
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+
+
+class ExperimentEntry(_Strict):
+    """An experiment with requests of one style, or without any."""
+
+    style: Name | None = None
+    arms: Annotated[dict[Name, ArmEntry], Field(min_length=2)]
+
+
 class PresetFile(_Strict):
     """Presets for every family, or where `family` (an id, name or alias) is given, for that one."""
 
@@ -49,6 +63,7 @@ class PresetFile(_Strict):
     styles: dict[Name, StyleEntry] = {}
     qualities: dict[Name, PresetEntry] = {}
     templates: dict[Name, PresetEntry] = {}
+    experiments: dict[Name, ExperimentEntry] = {}
 
 
 def read_preset_file(path: Path) -> PresetFile:

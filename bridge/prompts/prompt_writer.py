@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 
 from bridge.families import Family
 from bridge.generation import Generation
+from bridge.observability.metrics import Metrics
 from bridge.prompts.addition import Addition, joined, new_to
 from bridge.prompts.context.contextual import ContextualPrompt, contextual_prompt
 from bridge.prompts.context.mode import ContextMode, read_mode
+from bridge.prompts.context.wish import speaks_of_style
+from bridge.prompts.preference_choice import PreferenceChoice, preferred
 from bridge.prompts.preset import Preset
 from bridge.prompts.preset_folder import PresetFolder
 from bridge.prompts.presets import Presets
@@ -16,7 +19,7 @@ from bridge.prompts.token_budget import TokenBudget
 from protos import starweave_pb2
 
 # Which phrases stay where the family's tokens run short, first to last; the user's own words stay before all of them.
-_RANKS = {source: rank for rank, source in enumerate(("style", "context", "quality"))}
+_RANKS = {source: rank for rank, source in enumerate(("style", "template", "context", "quality"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +31,24 @@ class _Written:
 
 
 class PromptWriter:
-    """Applies the style, the quality and the context of requests.
+    """Applies the style, the quality and the context of requests, the templates of experiments, and preferences.
 
     A request with none of them keeps its prompts, byte for byte, and costs nothing here.
     """
 
-    def __init__(self, folder: PresetFolder, budget: TokenBudget, default_mode: ContextMode) -> None:
+    def __init__(
+        self,
+        folder: PresetFolder,
+        budget: TokenBudget,
+        default_mode: ContextMode,
+        preferences: PreferenceChoice,
+        metrics: Metrics,
+    ) -> None:
         self._folder = folder
         self._budget = budget
         self._default_mode = default_mode
+        self._preferences = preferences
+        self._metrics = metrics
 
     async def write(self, request: starweave_pb2.ImageRequest, generation: Generation) -> Generation:
         """The same picture with its prompts as they are to be sent.
@@ -52,9 +64,16 @@ class PromptWriter:
         if mode is not ContextMode.OFF and request.context:
             context = await self._in_context(request, presets, family, mode, style)
             style = style or (presets.styles(family)[context.style] if context.style else None)
+        preferences = await self._preferences.of(request)
+        preferred_style, preferred_quality = preferred(preferences, presets, family)
+        if style is None and not speaks_of_style(request.prompt, presets.styles(family)):
+            style = preferred_style
+        quality = quality or preferred_quality
         additions = [Addition(phrase, "context") for phrase in context.phrases]
         negatives: list[Addition] = []
-        for source, preset in (("style", style), ("quality", quality)):
+        exposure = presets.exposure(family, style.name if style else "", request.user_id)
+        template = exposure.arm.template if exposure else None
+        for source, preset in (("style", style), ("template", template), ("quality", quality)):
             if preset is not None:
                 additions += _around(preset, source)
                 negatives += [Addition(phrase, source) for phrase in preset.negative]
@@ -69,8 +88,17 @@ class PromptWriter:
             quality=quality.name if quality else "",
             context_mode=mode if notes else "",
             context_notes=notes,
+            template=template.name if template else "",
+            experiment=str(exposure or ""),
+            preferred=tuple(
+                f"{name} {preset.name!r}"
+                for name, preset, own in (("style", style, preferred_style), ("quality", quality, preferred_quality))
+                if preset is not None and preset is own
+            ),
             left_out=prompt.left_out + negative.left_out,
         )
+        if exposure is not None:
+            self._metrics.exposures.labels(exposure.experiment, exposure.arm.name).inc()
         return replace(generation, prompt=prompt.text, negative_prompt=negative.text, prompt_origin=origin)
 
     async def _in_context(

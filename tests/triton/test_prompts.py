@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from bridge.catalog import Catalog
 from bridge.families import Capability, Family
 from bridge.generation import Generation
+from bridge.observability.metrics import Metrics
 from bridge.prompts.context.mode import ContextMode
 from bridge.prompts.preset_folder import BUILT_IN, PresetFolder
 from bridge.prompts.prompt_writer import PromptWriter
@@ -65,7 +66,7 @@ async def family(door: Triton, demo: FamilyClient) -> Family:
 
 @pytest.fixture
 def writer(door: Triton) -> PromptWriter:
-    return PromptWriter(PresetFolder(BUILT_IN), TokenBudget(door), ContextMode.OFF)
+    return PromptWriter(PresetFolder(BUILT_IN), TokenBudget(door), ContextMode.OFF, Metrics())
 
 
 @pytest.fixture
