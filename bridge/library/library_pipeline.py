@@ -129,7 +129,7 @@ class LibraryPipeline:
 
 
 def _look_up(library: Library, key: str) -> tuple[LibraryImage, bytes] | None:
-    image = library.records.newest_with(key)
+    image = library.records.oldest_with(key)
     if image is None:
         return None
     data = library.records.data(image.record)

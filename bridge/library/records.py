@@ -45,9 +45,9 @@ class Records:
         except FileNotFoundError as error:
             raise _absent(record.id) from error
 
-    def newest_with(self, repeat_key: str) -> LibraryImage | None:
-        """The newest picture of a repeat key, or None."""
-        statement = select(images).where(images.c.repeat_key == repeat_key).order_by(images.c.number.desc()).limit(1)
+    def oldest_with(self, repeat_key: str) -> LibraryImage | None:
+        """The oldest picture of a repeat key, which the others repeat, or None."""
+        statement = select(images).where(images.c.repeat_key == repeat_key).order_by(images.c.number).limit(1)
         with self._database.reading() as connection:
             row = connection.execute(statement).first()
             return None if row is None else image_of(row)

@@ -119,7 +119,7 @@ class Verification:
         """A transaction in which a blob has a row, and whether that is a new one, without references."""
         with self._database.writing() as connection:
             row = insert(connection, blobs).values(hash=name, size=0, refs=0).on_conflict_do_nothing()
-            yield connection, connection.execute(row).rowcount == 1
+            yield connection, connection.execute(row.returning(blobs.c.hash)).first() is not None
 
     def _count_again(self, name: str) -> None:
         with self._database.writing() as connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from benchmarks.library.postgresql_server import PostgresqlServer
 from bridge.library.blobs import BlobStore
 from bridge.library.database import Database
 from bridge.library.deletion import Deletion
@@ -19,19 +19,14 @@ from bridge.library.location import Location
 from bridge.library.records import Records
 from bridge.library.search import Search
 from bridge.library.verification import Verification
-from tests.library.postgresql_server import PostgresqlServer, programs
+from tests.library.installed_postgresql import programs_or_skip
 from tests.library.s3_server import BUCKET, S3Server
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
-    """A running PostgreSQL. `.ci/run` installs it and has its absence fail; elsewhere it may be absent."""
-    binaries = programs()
-    if binaries is None:
-        if os.environ.get("STARWEAVE_TEST_POSTGRESQL") == "required":
-            pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    server = PostgresqlServer(binaries)
+    """A running PostgreSQL."""
+    server = PostgresqlServer(programs_or_skip())
     try:
         server.start()
         yield server

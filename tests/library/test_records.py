@@ -88,13 +88,13 @@ def test_a_rating_takes_the_place_of_the_one_before(library: OpenLibrary) -> Non
     assert library.records.get("one").record == entry.record
 
 
-def test_the_newest_of_equal_pictures_is_told(library: OpenLibrary) -> None:
-    assert library.records.newest_with("key") is None
+def test_the_oldest_of_equal_pictures_is_told(library: OpenLibrary) -> None:
+    assert library.records.oldest_with("key") is None
     for name in ("one", "two"):
         entry = picture(name)
         library.records.add(entry.record, entry.data)
-    newest = library.records.newest_with("key")
-    assert newest is not None and newest.record.id == "two"
+    oldest = library.records.oldest_with("key")
+    assert oldest is not None and oldest.record.id == "one"
 
 
 def test_adding_and_deleting_the_same_bytes_at_once_loses_none(library: OpenLibrary) -> None:
