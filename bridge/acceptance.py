@@ -7,6 +7,7 @@ from bridge.deadline import Deadline
 from bridge.errors import InvalidRequest, ModelUnavailable
 from bridge.families import Capability
 from bridge.generation import Generation
+from bridge.insight.model_choice import ModelChooser
 from bridge.job import Job
 from bridge.limits.admission import Admission
 from bridge.observability.picture_observer import PictureObserver
@@ -25,6 +26,7 @@ class Acceptance:
 
     def __init__(
         self,
+        chooser: ModelChooser,
         fallback: Fallback,
         prompts: PromptWriter,
         codec: PictureCodec,
@@ -32,6 +34,7 @@ class Acceptance:
         retry_policy: RetryPolicy,
         observer: PictureObserver,
     ) -> None:
+        self._chooser = chooser
         self._fallback = fallback
         self._prompts = prompts
         self._codec = codec
@@ -53,7 +56,8 @@ class Acceptance:
             await self._admission.count(caller, pictures)
             generation, tensors = await self._decode(request, generation)
         return Job(
-            request, caller, deadline, generation, choice.residency, choice.reason, tensors, Provenance.of(request)
+            *(request, caller, deadline, generation, choice.residency, choice.reason),
+            *(tensors, Provenance.of(request), choice.merit),
         )
 
     async def again(self, job: Job, retries: Retries) -> Job:
@@ -77,12 +81,21 @@ class Acceptance:
                 f"{choice.residency.family.name}, which stands in for it, cannot make it: {error}"
             ) from error
         generation = replace(generation, variation=job.generation.variation)
-        return replace(job, generation=generation, residency=choice.residency, fallback=choice.reason, pictures=tensors)
+        return replace(
+            job,
+            generation=generation,
+            residency=choice.residency,
+            fallback=choice.reason,
+            pictures=tensors,
+            merit=choice.merit,
+        )
 
     async def _choose(self, request: starweave_pb2.ImageRequest, retries: Retries) -> FamilyChoice:
         while True:
+            best = await self._chooser.choose(request)
             try:
-                return self._fallback.choose(request.model, capability_of(request))
+                choice = self._fallback.choose(best.model, capability_of(request))
+                return replace(choice, merit=best.reason)
             except ModelUnavailable as error:
                 await retries.pause(error, begun=False)
 

@@ -17,7 +17,7 @@ class Job:
     """A valid wish, the tensors of the pictures it starts from, and the loaded family that is to fulfil it.
 
     `request` is what the wish was read from, `provenance` what is kept of it; `fallback` tells why the family is not
-    the one that it asks for.
+    the one that it asks for, `merit` why it was taken where the request leaves that open.
     """
 
     request: starweave_pb2.ImageRequest
@@ -28,6 +28,7 @@ class Job:
     fallback: FallbackReason | None = None
     pictures: Tensors = field(default_factory=dict)
     provenance: Provenance = field(default_factory=Provenance)
+    merit: str = ""
 
 
 @dataclass(slots=True)

@@ -176,6 +176,8 @@ def _debug_info(job: Job, info: dict[str, Any]) -> dict[str, str]:
     debug_info["negative_prompt"] = generation.negative_prompt
     debug_info["requested_model"] = generation.requested_model
     debug_info["generated_size"] = str(generation.generated_size)
+    if job.merit:
+        debug_info["model_choice"] = job.merit
     if job.fallback is not None:
         debug_info["fallback"] = job.fallback
     if generation.strength is not None:

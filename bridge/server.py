@@ -17,6 +17,8 @@ from bridge.catalog import Catalog
 from bridge.codec import PictureCodec
 from bridge.health import IMAGE_SERVICE, Health
 from bridge.input_pictures import PictureLimits
+from bridge.insight.model_choice import ModelChooser
+from bridge.insight.model_ratings import ModelRatingsReader
 from bridge.insight.preference_reader import PreferenceReader
 from bridge.insight.servicer import INSIGHT_SERVICE, ImageInsightService
 from bridge.interceptor import ErrorInterceptor
@@ -197,7 +199,9 @@ class BridgeServer:
         prompts = PromptWriter(
             self._presets, TokenBudget(self._triton), ContextMode(settings.context_mode), preferences, metrics
         )
-        acceptance = Acceptance(fallback, prompts, self._codec, admission, retry_policy, observer)
+        ratings = ModelRatingsReader(self._library)
+        chooser = ModelChooser(self._catalog, circuits, self._presets, ratings, metrics)
+        acceptance = Acceptance(chooser, fallback, prompts, self._codec, admission, retry_policy, observer)
         return ImagePipeline(
             *(self._triton, acceptance, self._codec, self._cancellations),
             *(admission, retry_policy, circuits, observer),

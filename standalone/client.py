@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bridge.library.library_use import LIBRARY_KEY
-from protos import starweave_pb2_grpc
+from protos import image_insight_pb2_grpc, starweave_pb2_grpc
 from standalone.errors import GenerationFailed, ServerUnreachable, StandaloneError
 
 DEFAULT_ADDRESS = "localhost:50051"
@@ -45,6 +45,11 @@ def connect(address: str) -> Iterator[grpc.Channel]:
 def image_service(channel: grpc.Channel) -> starweave_pb2_grpc.ImageGenerationServiceStub:
     """The stub of STARWEAVE's service on `channel`."""
     return starweave_pb2_grpc.ImageGenerationServiceStub(channel)
+
+
+def insight_service(channel: grpc.Channel) -> image_insight_pb2_grpc.ImageInsightServiceStub:
+    """The stub of the service over what the library tells on `channel`."""
+    return image_insight_pb2_grpc.ImageInsightServiceStub(channel)
 
 
 def health(channel: grpc.Channel, service: str, seconds: float = 3) -> Health:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import click
 
 from standalone.commands.demo import demo
+from standalone.commands.experiment import experiment
 from standalone.commands.export import export
 from standalone.commands.generate import generate
 from standalone.commands.library import library
 from standalone.commands.models import models
+from standalone.commands.preferences import preferences
 from standalone.commands.serve import serve
+from standalone.commands.usage import usage
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,7 +20,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, library, export, demo):
+for verb in (serve, generate, models, library, usage, experiment, preferences, export, demo):
     main.add_command(verb)
 
 

@@ -10,7 +10,7 @@ from bridge.observability.metrics import Metrics
 from bridge.prompts.addition import Addition, joined, new_to
 from bridge.prompts.context.contextual import ContextualPrompt, contextual_prompt
 from bridge.prompts.context.mode import ContextMode, read_mode
-from bridge.prompts.context.wish import speaks_of_style
+from bridge.prompts.context.wish import spoken_style
 from bridge.prompts.preference_choice import PreferenceChoice, preferred
 from bridge.prompts.preset import Preset
 from bridge.prompts.preset_folder import PresetFolder
@@ -66,7 +66,7 @@ class PromptWriter:
             style = style or (presets.styles(family)[context.style] if context.style else None)
         preferences = await self._preferences.of(request)
         preferred_style, preferred_quality = preferred(preferences, presets, family)
-        if style is None and not speaks_of_style(request.prompt, presets.styles(family)):
+        if style is None and not spoken_style(request.prompt, presets.styles(family)):
             style = preferred_style
         quality = quality or preferred_quality
         additions = [Addition(phrase, "context") for phrase in context.phrases]

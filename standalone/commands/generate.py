@@ -35,7 +35,9 @@ _PICTURE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--mask", type=_PICTURE, help="File of the same size as the init image; white is repainted.")
 @click.option("--strength", type=float, help="How far the picture may leave the init image: above 0, up to 1.")
 @click.option("--preview", type=click.Path(dir_okay=False, path_type=Path), help="JPEG file to show it in meanwhile.")
-@click.option("--model", default="", help="Id, name or alias; `starweave models` lists them.")
+@click.option("--model", default="", help="Id, name or alias, as `starweave models` lists them, or auto.")
+@click.option("--user", default="", help="On whose behalf; what is rated and learnt is this user's.")
+@click.option("--preferences/--no-preferences", default=None, help="Whether style and quality may be the user's own.")
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port of the image server.")
 def generate(
     prompt: str,
@@ -55,6 +57,8 @@ def generate(
     strength: float | None,
     preview: Path | None,
     model: str,
+    user: str,
+    preferences: bool | None,
     address: str,
 ) -> None:
     """Make a picture of PROMPT. What is not given takes the model's default."""
@@ -74,6 +78,8 @@ def generate(
     request = starweave_pb2.ImageRequest(
         prompt=prompt,
         model=model,
+        user_id=user,
+        use_preferences=preferences,
         settings=settings,
         context=context,
         context_mode=context_mode or "",

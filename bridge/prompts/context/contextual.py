@@ -9,7 +9,7 @@ from bridge.prompts.context.noun_phrase import NounPhrase, noun_phrases
 from bridge.prompts.context.pronouns import resolve_pronoun
 from bridge.prompts.context.references import complete_references
 from bridge.prompts.context.turn import read_turns, starts_anew
-from bridge.prompts.context.wish import Wishes, find_wishes, speaks_of_colours, speaks_of_style
+from bridge.prompts.context.wish import Wishes, find_wishes, speaks_of_colours, spoken_style
 from bridge.prompts.preset import Preset
 
 _KEY_PHRASES = 3
@@ -54,7 +54,7 @@ def contextual_prompt(
         phrases.append(wishes.colours.text)
         notes.append(f'turn {wishes.colours.turn} wishes for "{wishes.colours.text}"')
     wished = ""
-    if wishes.style and not style and not speaks_of_style(prompt, styles):
+    if wishes.style and not style and not spoken_style(prompt, styles):
         wished = wishes.style.text
         notes.append(f'turn {wishes.style.turn} wishes for the style "{wished}"')
     return ContextualPrompt(completed.prompt, tuple(phrases), wished, tuple(notes))

@@ -90,9 +90,9 @@ def _colours(text: str) -> set[str]:
     return {word[0].casefold() for word in WORD.finditer(text)} & COLOURS
 
 
-def speaks_of_style(text: str, styles: Mapping[str, Preset]) -> bool:
-    """Tells whether a text names one of the styles."""
-    return any(pattern.search(text) for _, pattern in _style_patterns(styles))
+def spoken_style(text: str, styles: Mapping[str, Preset]) -> str:
+    """The name of the first of the styles that a text names, "" for none."""
+    return next((name for name, pattern in _style_patterns(styles) if pattern.search(text)), "")
 
 
 def _style_patterns(styles: Mapping[str, Preset]) -> Iterable[tuple[str, re.Pattern[str]]]:
