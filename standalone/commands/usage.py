@@ -21,7 +21,7 @@ from standalone.client import DEFAULT_ADDRESS, connect, explain, insight_service
 def usage(by: str, model: str, user: str | None, style: str, limit: int, address: str) -> None:
     """Count the library's pictures by model, user, style or hour."""
     request = image_insight_pb2.UsageRequest(
-        by=image_insight_pb2.UsageRequest.Dimension.Value(by.upper()),
+        by=by.upper(),
         filter=image_library_pb2.ImageFilter(model=model, user_id=user, style=style),
         limit=limit,
     )
