@@ -45,8 +45,8 @@ class Preferences:
 def preferences_of(database: Database, user_id: str) -> Preferences:
     """Learns a user's preferences from the newest pictures since the last reset.
 
-    Only what the user has asked for by name counts: a style that was applied as a preference proves nothing. A request
-    without a style speaks against all of them.
+    What the user has asked for by name counts, and a picture without any speaks against all; one that got its style
+    as a preference, or from the conversation, proves nothing.
     """
     with database.reading() as connection:
         found = connection.execute(
@@ -61,8 +61,10 @@ def preferences_of(database: Database, user_id: str) -> Preferences:
         ).all()
     named = [(row.style, row.quality, row.rating, _settings(row.request)) for row in rows]
     return Preferences(
-        style=_preferred((style if asked.get("style") else "", rating) for style, _, rating, asked in named),
-        quality=_preferred((quality if asked.get("quality") else "", rating) for _, quality, rating, asked in named),
+        style=_preferred((style, rating) for style, _, rating, asked in named if asked.get("style") or not style),
+        quality=_preferred(
+            (quality, rating) for _, quality, rating, asked in named if asked.get("quality") or not quality
+        ),
         since=since,
     )
 

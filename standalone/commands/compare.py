@@ -45,7 +45,8 @@ def compare(
     output: Path,
     address: str,
 ) -> None:
-    """Make the same pictures with each of MODELS, by default all: a contact sheet, and how long each took.
+    """Make the same pictures with each of MODELS, by default all: a contact sheet, how long each took, and how users
+    have rated it.
 
     They are made one after the other, and made anew: nothing is answered from the library.
     """
@@ -64,12 +65,15 @@ def compare(
     rows = [f"{prompt} (seed {seed})" for prompt, seed in cases]
     pictures = [[column.pictures[row] for column in columns] for row in range(len(rows))]
     write_contact_sheet(output, [column.model for column in columns], rows, pictures)
-    table = Table("Model", "Pictures", "Median time", "Longest", "Rating in the library", "Errors")
+    table = Table("Model", "Pictures", "Median time", "Longest", "Rating", "Failed")
     for column in columns:
         times = (f"{f(column.seconds):.2f} s" if column.seconds else "" for f in (statistics.median, max))
-        errors = "\n".join(dict.fromkeys(column.errors))
-        table.add_row(column.model, str(len(column.seconds)), *times, ratings.get(column.model, ""), errors)
+        failed = str(len(column.errors)) if column.errors else ""
+        table.add_row(column.model, str(len(column.seconds)), *times, ratings.get(column.model, ""), failed)
     Console().print(table)
+    for column in columns:
+        for error in dict.fromkeys(column.errors):
+            click.echo(f"{column.model}: {error}")
     click.echo(f"The pictures are in {output}.")
 
 

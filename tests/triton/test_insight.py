@@ -66,6 +66,7 @@ async def test_preferences_fill_what_a_request_leaves_open(insight: Insight) -> 
         await insight.make(style="soft")
     told = await insight.service.GetPreferences(image_insight_pb2.PreferencesRequest(user_id="ann"))
     assert (told.style.value, told.style.images, told.quality.value) == ("soft", 3, "")
+    assert "style: soft (3 pictures, 100%)" in await insight.command("preferences", "ann")
     preferred = (await insight.make(wanted=True)).metadata.debug_info
     assert (preferred["prompt"], preferred["preferred"]) == (f"{PROMPT}, soft", "style 'soft'")
     for own in (
@@ -77,7 +78,6 @@ async def test_preferences_fill_what_a_request_leaves_open(insight: Insight) -> 
         assert "preferred" not in own.metadata.debug_info
     chosen = (await insight.make(wanted=True, style="outline")).metadata.debug_info
     assert (chosen["style"], "preferred" in chosen) == ("outline", False)
-    assert "style: soft (3 pictures" in await insight.command("preferences", "ann")
     assert "style: -" in await insight.command("preferences", "ann", "--reset")
     assert (await insight.make(wanted=True)).metadata.debug_info["prompt"] == PROMPT
 
@@ -124,7 +124,7 @@ async def test_use_is_told_and_auto_goes_by_it(insight: Insight, tmp_path: Path)
     arguments = ["models", "compare", "demo", "starweave/demo", "unheard-of", "--prompt", PROMPT]
     output = await insight.command(*arguments, "--steps", "1", "--size", "64x64", "-o", str(sheet))
     assert "4.00 of 1" in output
-    assert "demo stood in for it." in " ".join(output.split())
+    assert "unheard-of: demo stood in for it." in output
     assert Image.open(sheet).size == (200 + 3 * 200 + 8, 24 + 2 * 200 + 8)
 
 
