@@ -9,6 +9,7 @@ from standalone.commands.export import export
 from standalone.commands.generate import generate
 from standalone.commands.models import models
 from standalone.commands.serve import serve
+from standalone.commands.versions import versions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +17,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, export, demo):
+for verb in (serve, generate, models, export, versions, demo):
     main.add_command(verb)
 
 

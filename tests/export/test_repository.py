@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from export.config_text import from_text
 from export.errors import IncompatibleFamily, RepositoryUnavailable
-from export.model_configs import from_text
 from export.repository import Repository
 
 PARTS = ["fox_tokenizer", "fox_unet"]
