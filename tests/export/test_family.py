@@ -124,5 +124,5 @@ def test_a_family_of_other_models_is_refused(exported: ExportReport, tmp_path: P
     """Such as one that an older export made; versions share their ensembles."""
     repository = tmp_path / "model_repository"
     shutil.copytree(exported.repository, repository, ignore=shutil.ignore_patterns("demo_inpaint*"))
-    with pytest.raises(IncompatibleFamily, match="demo_inpaint, demo_inpaint_encoder.*another name"):
+    with pytest.raises(IncompatibleFamily, match=r"demo_inpaint, demo_inpaint_encoder.*another name"):
         export_family(demo_options(repository, CHECKPOINT), lambda sentence: None)
