@@ -100,8 +100,8 @@ class Catalog:
                 await self._residents.dismiss(residency)
             elif residency.state is State.LOADED:
                 await self._follow(residency, before, holdings)
-            elif residency.state is State.AVAILABLE and residency.family.is_in(holdings.ready):
-                # Loaded for a bridge that was here before.
+            elif not before and residency.state is State.AVAILABLE and residency.family.is_in(holdings.ready):
+                # Loaded for a bridge that was here before this one.
                 await self._bring_in(residency)
         if not any(residency.state in (State.LOADED, State.LOADING) for residency in self._residencies.values()):
             await self._load_first()

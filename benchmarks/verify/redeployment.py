@@ -118,7 +118,7 @@ class _Redeployment:
         """Compares every picture with the references."""
         failed = [each.error for each in given if each.error]
         made = [each for each in given if not each.error]
-        likeness = [_psnr(each.pixels, self._references[each.version][each.request]) for each in made]
+        likeness = [self._likeness(each) for each in made]
         mixed = sum(each < SAME_DB for each in likeness)
         misnamed = sum(each.version != each.version_in_file for each in made)
         others = [
@@ -140,10 +140,15 @@ class _Redeployment:
         figures = {
             "seconds": seconds,
             "pictures": len(made),
-            "least likeness to the reference in dB": min(likeness),
+            "least likeness to the reference in dB": min(likeness, default=0.0),
             "greatest likeness of two versions in dB": max(others),
         }
         return Findings((*self._checks, *checks), figures)
+
+    def _likeness(self, given: Given) -> float:
+        """To the reference of the version that it reports; one that was never to be active has none."""
+        references = self._references.get(given.version)
+        return _psnr(given.pixels, references[given.request]) if references else 0.0
 
     def _add(self, version: int, broken: bool = False) -> None:
         """What an export does, without the torch."""
