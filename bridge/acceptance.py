@@ -51,8 +51,7 @@ class Acceptance:
         """
         validate_names(request)
         with self._admission.held(caller):
-            choice = await self._choose(request, self._retry_policy.series(deadline))
-            generation = await self._prompts.write(request, validate(request, choice.residency.family))
+            choice, generation = await self._write(request, self._retry_policy.series(deadline), deadline)
             await self._admission.count(caller, pictures)
             generation, tensors = await self._decode(request, generation)
         return Job(
@@ -73,7 +72,8 @@ class Acceptance:
         request.settings.seed = job.generation.seed
         try:
             # Another family has presets and a tokenizer of its own.
-            generation = await self._prompts.write(request, validate(request, choice.residency.family))
+            generation = validate(request, choice.residency.family)
+            generation = await self._prompts.write(request, generation, choice.residency, job.deadline)
             generation, tensors = await self._decode(request, generation)
         except InvalidRequest as error:
             raise ModelUnavailable(
@@ -89,6 +89,18 @@ class Acceptance:
             pictures=tensors,
             merit=choice.merit,
         )
+
+    async def _write(
+        self, request: starweave_pb2.ImageRequest, retries: Retries, deadline: Deadline
+    ) -> tuple[FamilyChoice, Generation]:
+        while True:
+            choice = await self._choose(request, retries)
+            try:
+                generation = validate(request, choice.residency.family)
+                return choice, await self._prompts.write(request, generation, choice.residency, deadline)
+            except ModelUnavailable as error:
+                # The tokenizer went away.
+                await retries.pause(error, begun=False)
 
     async def _choose(self, request: starweave_pb2.ImageRequest, retries: Retries) -> FamilyChoice:
         while True:

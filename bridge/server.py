@@ -29,6 +29,7 @@ from bridge.library.location import Location
 from bridge.library.retention import Retention
 from bridge.library.servicer import LIBRARY_SERVICE, ImageLibraryService
 from bridge.limits.admission import Admission
+from bridge.loading import Loader
 from bridge.observability.call_observer import CallObserver
 from bridge.observability.metrics import Metrics
 from bridge.observability.metrics_server import MetricsServer
@@ -46,6 +47,7 @@ from bridge.recovery.circuits import Circuits
 from bridge.recovery.fallback import Fallback, parse_chains
 from bridge.recovery.retries import RetryPolicy
 from bridge.recovery.retry_budget import RetryBudget
+from bridge.residents import Residents
 from bridge.security.api_keys import ApiKeys
 from bridge.security.authentication import AuthenticationInterceptor
 from bridge.security.transport import TlsCredentials
@@ -71,7 +73,11 @@ class BridgeServer:
         self._metrics = Metrics()
         self._metrics_server: MetricsServer | None = None
         self._triton = Triton(settings.triton_url)
-        self._catalog = Catalog(self._triton, settings.catalog_interval, settings.fallback_models)
+        loader = Loader(self._triton)
+        self._residents = Residents(loader, settings.max_resident)
+        self._catalog = Catalog(
+            self._triton, loader, self._residents, settings.catalog_interval, settings.fallback_models
+        )
         self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
         self._cancellations = Cancellations(self._triton, self._metrics)
         self._presets = PresetFolder(settings.presets or BUILT_IN)
@@ -197,13 +203,17 @@ class BridgeServer:
         observer = PictureObserver(metrics, settings.log_prompts)
         preferences = PreferenceChoice(self._preferences, settings.preferences)
         prompts = PromptWriter(
-            self._presets, TokenBudget(self._triton), ContextMode(settings.context_mode), preferences, metrics
+            self._presets,
+            TokenBudget(self._triton, self._residents),
+            ContextMode(settings.context_mode),
+            preferences,
+            metrics,
         )
         ratings = ModelRatingsReader(self._library)
         chooser = ModelChooser(self._catalog, circuits, self._presets, ratings, metrics)
         acceptance = Acceptance(chooser, fallback, prompts, self._codec, admission, retry_policy, observer)
         return ImagePipeline(
-            *(self._triton, acceptance, self._codec, self._cancellations),
+            *(self._triton, self._residents, acceptance, self._codec, self._cancellations),
             *(admission, retry_policy, circuits, observer),
         )
 

@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         "leave them open; learnt from the library.",
     )
     drain_grace: float = Field(15, ge=0, description="Seconds that pictures under way are given at shutdown.")
+    max_resident: int = Field(
+        4,
+        ge=1,
+        description="Families that Triton holds loaded; for a further one, that which was not used for longest goes.",
+    )
     catalog_interval: float = Field(
         2, gt=0, description="Seconds between two looks at the model repository for changes."
     )

@@ -14,6 +14,7 @@ from standalone.commands.models import models
 from standalone.commands.preferences import preferences
 from standalone.commands.serve import serve
 from standalone.commands.usage import usage
+from standalone.commands.versions import versions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,7 +22,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, library, usage, experiment, preferences, export, demo, api_key):
+for verb in (serve, generate, models, library, usage, experiment, preferences, export, versions, demo, api_key):
     main.add_command(verb)
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bridge.deadline import Deadline
 from bridge.families import Family
 from bridge.generation import Generation
 from bridge.observability.metrics import Metrics
@@ -16,6 +17,7 @@ from bridge.prompts.preset import Preset
 from bridge.prompts.preset_folder import PresetFolder
 from bridge.prompts.presets import Presets
 from bridge.prompts.token_budget import TokenBudget
+from bridge.residency import Residency
 from protos import starweave_pb2
 
 # Which phrases stay where the family's tokens run short, first to last; the user's own words stay before all of them.
@@ -50,8 +52,10 @@ class PromptWriter:
         self._preferences = preferences
         self._metrics = metrics
 
-    async def write(self, request: starweave_pb2.ImageRequest, generation: Generation) -> Generation:
-        """The same picture with its prompts as they are to be sent.
+    async def write(
+        self, request: starweave_pb2.ImageRequest, generation: Generation, residency: Residency, deadline: Deadline
+    ) -> Generation:
+        """The same picture with its prompts as they are to be sent to the family.
 
         Raises InvalidRequest for a style, quality or mode that is not known, and other errors of the bridge where the
         family's tokenizer does not answer.
@@ -77,9 +81,10 @@ class PromptWriter:
             if preset is not None:
                 additions += _around(preset, source)
                 negatives += [Addition(phrase, source) for phrase in preset.negative]
+        given, negative_given, seconds = generation.prompt, generation.negative_prompt, deadline.remaining
         prompt, negative = await asyncio.gather(
-            self._fitted(family, generation.prompt, context.prompt, additions),
-            self._fitted(family, generation.negative_prompt, generation.negative_prompt, negatives),
+            self._fitted(residency, seconds, given, context.prompt, additions),
+            self._fitted(residency, seconds, negative_given, negative_given, negatives),
         )
         notes = context.notes if prompt.text != generation.prompt or context.style else ()
         origin = replace(
@@ -119,7 +124,9 @@ class PromptWriter:
             style.name if style else "",
         )
 
-    async def _fitted(self, family: Family, given: str, core: str, additions: Sequence[Addition]) -> _Written:
+    async def _fitted(
+        self, residency: Residency, seconds: float, given: str, core: str, additions: Sequence[Addition]
+    ) -> _Written:
         """The core with as many additions as the family's tokens have room for; the text as given where not even
         the core fits, so that its last words are not cut off for those that stand in for a pronoun.
         """
@@ -130,7 +137,7 @@ class PromptWriter:
             joined(core, [addition for addition in new if addition in ranked[:count]])
             for count in range(1, len(ranked) + 1)
         ]
-        fitting = await self._budget.longest_fitting(family, texts)
+        fitting = await self._budget.longest_fitting(residency, texts, seconds)
         kept = max(0, fitting - len(cores) + 1)
         return _Written(texts[fitting], tuple(addition.phrase for addition in ranked[kept:]))
 

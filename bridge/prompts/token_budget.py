@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from bridge.errors import BrokenFamily
 from bridge.families import Family
+from bridge.residency import Residency
+from bridge.residents import Residents
 from bridge.triton import Triton
 
 _SECONDS = 30.0
@@ -35,21 +37,25 @@ class TokenBudget:
     fitting.
     """
 
-    def __init__(self, triton: Triton) -> None:
+    def __init__(self, triton: Triton, residents: Residents) -> None:
         self._triton = triton
+        self._residents = residents
         self._tokenizers: dict[str, tuple[str, _Tokenizer]] = {}
 
-    async def longest_fitting(self, family: Family, texts: Sequence[str]) -> int:
+    async def longest_fitting(self, residency: Residency, texts: Sequence[str], seconds: float) -> int:
         """The index of the last of the texts, each longer than the one before, that fits; 0 where not even the first.
 
-        Raises one of the bridge's errors where Triton does not answer.
+        A family that is not loaded is, within `seconds`. Raises one of the bridge's errors where that takes longer or
+        Triton does not answer.
         """
         if len(texts) == 1:
             return 0
-        tokenizer = await self._tokenizer(family)
-        size = tokenizer.max_batch_size
-        parts = [texts[start : start + size] for start in range(0, len(texts), size)]
-        counted = await asyncio.gather(*(self._count(family, tokenizer, part) for part in parts))
+        async with self._residents.use(residency, seconds):
+            family = residency.family
+            tokenizer = await self._tokenizer(family)
+            size = tokenizer.max_batch_size
+            parts = [texts[start : start + size] for start in range(0, len(texts), size)]
+            counted = await asyncio.gather(*(self._count(family, tokenizer, part) for part in parts))
         counts = [count for part in counted for count in part]
         return max((index for index, count in enumerate(counts) if count < tokenizer.budget), default=0)
 

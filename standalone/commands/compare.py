@@ -72,8 +72,8 @@ def compare(
         table.add_row(column.model, str(len(column.seconds)), *times, ratings.get(column.model, ""), failed)
     Console().print(table)
     for column in columns:
-        for error in dict.fromkeys(column.errors):
-            click.echo(f"{column.model}: {error}")
+        for problem in dict.fromkeys(column.errors):
+            click.echo(f"{column.model}: {problem}")
     click.echo(f"The pictures are in {output}.")
 
 

@@ -13,13 +13,18 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from bridge.catalog import Catalog
-from bridge.families import Capability, Family
+from bridge.deadline import Deadline
+from bridge.families import Capability
 from bridge.generation import Generation
+from bridge.loading import Loader
 from bridge.observability.metrics import Metrics
 from bridge.prompts.context.mode import ContextMode
+from bridge.prompts.preference_choice import PreferenceChoice
 from bridge.prompts.preset_folder import BUILT_IN, PresetFolder
 from bridge.prompts.prompt_writer import PromptWriter
 from bridge.prompts.token_budget import TokenBudget
+from bridge.residency import Residency
+from bridge.residents import Residents
 from bridge.triton import Triton
 from bridge.validation import validate
 from protos import starweave_pb2
@@ -48,35 +53,35 @@ def request(prompt: str = PROMPT, context: list[str] | None = None, context_mode
     )
 
 
+class Desk:
+    """A prompt writer with the demo family."""
+
+    def __init__(self, triton: Triton, residents: Residents, residency: Residency) -> None:
+        self._residency = residency
+        budget = TokenBudget(triton, residents)
+        nobodys = PreferenceChoice(None, False)
+        self._writer = PromptWriter(PresetFolder(BUILT_IN), budget, ContextMode.OFF, nobodys, Metrics())
+
+    async def write(self, wish: Any) -> Generation:
+        generation = validate(wish, self._residency.family)
+        return await self._writer.write(wish, generation, self._residency, Deadline.within(60))
+
+
 @pytest.fixture
-async def door(triton_url: str) -> AsyncIterator[Triton]:
-    """A door of the test's own to Triton."""
+async def desk(triton_url: str, demo: FamilyClient) -> AsyncIterator[Desk]:
     triton = Triton(triton_url)
-    yield triton
-    await triton.close()
-
-
-@pytest.fixture
-async def family(door: Triton, demo: FamilyClient) -> Family:
-    """The demo family as the bridge finds it."""
-    catalog = Catalog(door, 1.0, ())
+    loader = Loader(triton)
+    residents = Residents(loader, 4)
+    catalog = Catalog(triton, loader, residents, 1, ())
     await catalog.refresh()
-    return catalog.resolve("demo", Capability.TEXT_TO_IMAGE).family
-
-
-@pytest.fixture
-def writer(door: Triton) -> PromptWriter:
-    return PromptWriter(PresetFolder(BUILT_IN), TokenBudget(door), ContextMode.OFF, Metrics())
+    yield Desk(triton, residents, catalog.resolve("demo", Capability.TEXT_TO_IMAGE))
+    await triton.close()
 
 
 @pytest.fixture
 def tokenizer(repository: Path) -> Tokenizer:
     """The demo family's own, outside Triton."""
     return Tokenizer.from_file(str(repository / "demo_tokenizer" / "1" / "tokenizer.json"))
-
-
-async def write(writer: PromptWriter, family: Family, wish: Any) -> Generation:
-    return await writer.write(wish, validate(wish, family))
 
 
 @pytest.mark.parametrize("prompt", [PROMPT, *UNTIDY])
@@ -135,15 +140,15 @@ async def test_every_call_applies_them(triton_url: str, demo: FamilyClient) -> N
 
 
 @pytest.mark.parametrize("dialogue", DIALOGUES.values(), ids=list(DIALOGUES))
-async def test_dialogues(writer: PromptWriter, family: Family, dialogue: Dialogue) -> None:
+async def test_dialogues(desk: Desk, dialogue: Dialogue) -> None:
     for mode, expected in (("off", dialogue.prompt), ("light", dialogue.light), ("strong", dialogue.strong)):
-        made = await write(writer, family, request(dialogue.prompt, list(dialogue.context), mode))
+        made = await desk.write(request(dialogue.prompt, list(dialogue.context), mode))
         assert made.prompt == expected, mode
         assert bool(made.prompt_origin.context_notes) == (expected != dialogue.prompt), mode
 
 
-async def test_what_the_context_did_is_told(writer: PromptWriter, family: Family) -> None:
-    made = await write(writer, family, request("it at night", CONVERSATION, "light"))
+async def test_what_the_context_did_is_told(desk: Desk) -> None:
+    made = await desk.write(request("it at night", CONVERSATION, "light"))
     assert made.prompt_origin.prompt == "it at night"
     assert made.prompt_origin.debug_info() == {
         "style": "watercolor",
@@ -153,13 +158,13 @@ async def test_what_the_context_did_is_told(writer: PromptWriter, family: Family
     }
 
 
-async def test_the_users_words_are_never_pushed_out(writer: PromptWriter, family: Family, tokenizer: Tokenizer) -> None:
+async def test_the_users_words_are_never_pushed_out(desk: Desk, tokenizer: Tokenizer) -> None:
     """For prompts of every length around the family's 184 tokens, with as many phrases as there is room for."""
     tokens = tokenizer.encode("a red circle ").ids
     left_out = set()
     for length in range(90, 190, 5):
         prompt = " ".join(["a red circle"] * (length // len(tokens)) + ["a"] * (length % len(tokens)))
-        made = await write(writer, family, request(prompt, style="watercolor", quality="best"))
+        made = await desk.write(request(prompt, style="watercolor", quality="best"))
         sent = tokenizer.encode(made.prompt).ids
         assert made.prompt.startswith(prompt)
         assert len(sent) < 184 or made.prompt == prompt
@@ -176,13 +181,13 @@ WORDS = {"watercolor painting", "soft washes", "visible paper texture", "masterp
 }
 
 
-async def test_a_referent_never_pushes_words_out(writer: PromptWriter, family: Family, tokenizer: Tokenizer) -> None:
+async def test_a_referent_never_pushes_words_out(desk: Desk, tokenizer: Tokenizer) -> None:
     """Of 183 tokens, the last that surely fits, the pronoun takes two and the referent would take more."""
     prompt = "it" + " a" * 181
     assert len(tokenizer.encode(prompt).ids) == 183
-    made = await write(writer, family, request(prompt, ["a red dragon"], "light"))
+    made = await desk.write(request(prompt, ["a red dragon"], "light"))
     assert (made.prompt, made.prompt_origin.context_notes) == (prompt, ())
-    shorter = await write(writer, family, request("it" + " a" * 150, ["a red dragon"], "light"))
+    shorter = await desk.write(request("it" + " a" * 150, ["a red dragon"], "light"))
     assert shorter.prompt == "a red dragon" + " a" * 150
 
 
