@@ -19,11 +19,15 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class VersionClient:
-    """Calls the models of one version of a family at Triton's gRPC service."""
+    """Calls the models of one version of a family at Triton's gRPC service.
+
+    `encoder_version` is that of the text encoder alone, for a picture as it must not be: mixed of two versions.
+    """
 
     client: triton_grpc.InferenceServerClient
     family: str
     version: int
+    encoder_version: int | None = None
 
     def is_loaded(self) -> bool:
         """Whether Triton has loaded this version of the UNet, which takes longest."""
@@ -62,10 +66,11 @@ class VersionClient:
             tensor = triton_grpc.InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
             tensor.set_data_from_numpy(array)
             tensors.append(tensor)
+        version = (self.encoder_version or self.version) if part == "text_encoder" else self.version
         result = self.client.infer(
             f"{self.family}_{part}",
             tensors,
-            model_version=str(self.version),
+            model_version=str(version),
             outputs=[triton_grpc.InferRequestedOutput(name) for name in outputs],
             client_timeout=_SECONDS,
         )
