@@ -12,6 +12,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from protos import starweave_pb2
 
+_PARTS = ("tokenizer", "text_encoder", "unet", "vae_decoder")
 _SECONDS = 300.0
 
 Array = npt.NDArray[Any]
@@ -30,8 +31,8 @@ class VersionClient:
     encoder_version: int | None = None
 
     def is_loaded(self) -> bool:
-        """Whether Triton has loaded this version of the UNet, which takes longest."""
-        return bool(self.client.is_model_ready(f"{self.family}_unet", str(self.version)))
+        """Whether Triton has loaded this version of the models that a picture takes."""
+        return all(self.client.is_model_ready(f"{self.family}_{part}", str(self.version)) for part in _PARTS)
 
     def picture(self, request: starweave_pb2.ImageRequest) -> npt.NDArray[np.uint8]:
         """The picture [h, w, 3] of a request that sets its size, steps, guidance scale, seed and sampler."""
