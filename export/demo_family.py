@@ -32,6 +32,7 @@ def demo_options(repository: Path = REPOSITORY, checkpoint: Path = CHECKPOINT) -
         default_steps=20,
         default_guidance_scale=5.0,
         size_policy=SizePolicy.FIT,
+        quality=True,
     )
 
 

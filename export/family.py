@@ -17,7 +17,12 @@ from export.family_parameters import FamilyParameters
 from export.graphs import Graph, Sample
 from export.model_configs import PARTS, catalog, composing_models, to_text
 from export.options import ExportOptions
+from export.precision import Precision
+from export.progress import Bar, Report, no_bar
+from export.quality import Quality
 from export.repository import CONFIG, Repository
+from export.staged_version import StagedVersion
+from export.target import aim
 from export.tokenizer import write_tokenizer
 from export.tracing import trace
 from export.verification import Comparison, compare
@@ -35,35 +40,41 @@ _PLACEHOLDER: Final = ".gitkeep"
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export wrote: the family, its new and now active version, its models, and how close the graphs are."""
+    """What an export wrote: the family, its new and now active version, its models, and how close to torch they are."""
 
     family: str
     version: int
     repository: Path
     models: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
+    quality: Quality | None
 
 
-def export_family(options: ExportOptions, report: Callable[[str], None]) -> ExportReport:
+def export_family(options: ExportOptions, report: Report, bar: Bar = no_bar) -> ExportReport:
     """Writes the family into the repository, as version 1 or the next one, and makes that version the active one.
 
-    `report` is told in sentences what is being done. Raises an ExportError, with the repository as it was.
+    `report` is told in sentences what is being done, `bar` goes around what takes long. Raises an ExportError, with the
+    repository as it was.
     """
     options.check()
     repository = Repository(options.repository)
     with repository.staging() as staged:
         report(f"Loading {options.checkpoint}.")
-        checkpoint = Checkpoint.load(options.checkpoint)
+        with bar(f"Loading {options.checkpoint}"):
+            checkpoint = Checkpoint.load(options.checkpoint)
         version = repository.next_version([f"{options.name}_{part}" for part in PARTS])
         parameters = FamilyParameters.derive(checkpoint, options, version)
         parts = composing_models(checkpoint, parameters)
         fronts = ensembles(parameters)
+        aim((*parts.values(), *fronts), options.target)
         active = repository.active_version(options.name, fronts[-1].name)
         for config in (*parts.values(), *fronts):
             repository.check_compatible(config)
+        folders = {part: _stage(config, version, staged) for part, config in parts.items()}
         comparisons: list[Comparison] = []
-        for part, config in parts.items():
-            comparisons += _write_part(part, checkpoint, parameters, _stage(config, version, staged), report)
+        for part, folder in folders.items():
+            comparisons += _write_part(part, checkpoint, parameters, options.precision, folder, report, bar)
+        quality = StagedVersion(options, checkpoint, parameters, folders).finish(comparisons, report, bar)
 
         others = (catalog(), *fronts)
         for config in others:
@@ -75,7 +86,7 @@ def export_family(options: ExportOptions, report: Callable[[str], None]) -> Expo
         repository.install(staged, versioned, [config.name for config in others], active)
     report(f"Version {version} of {options.name} is in {options.repository} and active.")
     models = (*versioned, *(config.name for config in fronts))
-    return ExportReport(options.name, version, options.repository, models, tuple(comparisons))
+    return ExportReport(options.name, version, options.repository, models, tuple(comparisons), quality)
 
 
 def _stage(config: ModelConfig, version: int, staged: Path) -> Path:
@@ -87,7 +98,13 @@ def _stage(config: ModelConfig, version: int, staged: Path) -> Path:
 
 
 def _write_part(
-    part: str, checkpoint: Checkpoint, parameters: FamilyParameters, folder: Path, report: Callable[[str], None]
+    part: str,
+    checkpoint: Checkpoint,
+    parameters: FamilyParameters,
+    precision: Precision,
+    folder: Path,
+    report: Report,
+    bar: Bar,
 ) -> list[Comparison]:
     """Fills the version folder of one model, and compares its graph, where it has one, with the checkpoint."""
     if part == "tokenizer":
@@ -95,15 +112,21 @@ def _write_part(
         return []
     graph = _GRAPHS[part](checkpoint)
     path = folder / "model.onnx"
-    report(f"Writing {part}.")
+    precision = precision.of_part(part, checkpoint)
+    report(f"Writing {part} in {precision}.")
     small = Sample(2, parameters.min_size, parameters.min_size + parameters.size_multiple, windows=2)
-    trace(graph, path, small)
+    with bar(f"Writing {part}"):
+        trace(graph, path, small)
+        precision.apply(path)
     if part == "unet":
         document = json.dumps(checkpoint.scheduler_config, indent=2, sort_keys=True)
         (folder / "scheduler_config.json").write_text(f"{document}\n", encoding="utf-8")
     native = Sample(2, parameters.native_width, parameters.native_height, windows=1)
     comparisons = []
-    for comparison in compare(part, graph, path, (native, replace(small, batch=3))):
-        report(f"Compared {comparison}.")
-        comparisons.append(comparison)
+    samples = (native, replace(small, batch=3))
+    with bar(f"Comparing {part} with torch", len(samples) * len(graph.outputs)) as advance:
+        for comparison in compare(part, graph, path, samples, precision.tolerance):
+            report(f"Compared {comparison}.")
+            comparisons.append(comparison)
+            advance()
     return comparisons

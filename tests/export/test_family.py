@@ -16,6 +16,7 @@ from export.errors import RepositoryUnavailable
 from export.family import ExportReport, export_family
 from export.model_configs import PARTS
 from export.repository import Repository
+from export.verification import FP32_TOLERANCE
 from tests.checkpoint import CHECKPOINT
 
 GRAPHS = [part for part in PARTS if part != "tokenizer"]
@@ -80,7 +81,7 @@ def test_every_graph_was_compared_at_two_batch_sizes_and_two_resolutions(exporte
         assert {comparison.shape[0] for comparison in compared} == {2, 3}
         for output in {comparison.output for comparison in compared}:
             assert len({comparison.shape[1:] for comparison in compared if comparison.output == output}) == 2
-        assert all(comparison.close for comparison in compared)
+        assert all(comparison.within(FP32_TOLERANCE) for comparison in compared)
 
 
 def test_every_row_has_its_own_timestep(exported: ExportReport) -> None:
