@@ -31,3 +31,7 @@ class RepositoryUnavailable(ExportError):
 
 class GraphMismatch(ExportError):
     """An exported graph does not compute what the checkpoint computes in torch."""
+
+
+class TargetUnavailable(ExportError):
+    """This machine lacks what an export for the target needs."""

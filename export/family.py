@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from export import graphs
 from export.checkpoint import Checkpoint
 from export.ensembles import ensembles
 from export.family_parameters import FamilyParameters
-from export.graphs import Graph, Sample
+from export.gpu_configs import TENSORRT_ROWS, aim_cuda, aim_tensorrt
+from export.graph_writer import GraphWriter
 from export.model_configs import PARTS, catalog, composing_models, to_text
 from export.options import ExportOptions
-from export.precision import Precision
 from export.progress import Bar, Report, no_bar
 from export.quality import Quality
 from export.repository import CONFIG, Repository
 from export.staged_version import StagedVersion
-from export.target import aim
+from export.target import Target
+from export.tensorrt_plan import PlanBuilder
 from export.tokenizer import write_tokenizer
-from export.tracing import trace
-from export.verification import Comparison, compare
+from export.verification import Comparison
 
-_GRAPHS: Final[Mapping[str, Callable[[Checkpoint], Graph]]] = {
-    "text_encoder": graphs.text_encoder,
-    "unet": graphs.unet,
-    "vae_decoder": graphs.vae_decoder,
-    "vae_encoder": graphs.vae_encoder,
-    "inpaint_encoder": graphs.inpaint_encoder,
-}
 # Git keeps no empty folders, and these models' version folders hold nothing.
 _PLACEHOLDER: Final = ".gitkeep"
 
@@ -57,6 +48,8 @@ def export_family(options: ExportOptions, report: Report, bar: Bar = no_bar) -> 
     repository as it was.
     """
     options.check()
+    # Before gigabytes are loaded.
+    plans = PlanBuilder.find() if options.target is Target.TENSORRT else None
     repository = Repository(options.repository)
     with repository.staging() as staged:
         report(f"Loading {options.checkpoint}.")
@@ -66,15 +59,20 @@ def export_family(options: ExportOptions, report: Report, bar: Bar = no_bar) -> 
         parameters = FamilyParameters.derive(checkpoint, options, version)
         parts = composing_models(checkpoint, parameters)
         fronts = ensembles(parameters)
-        aim((*parts.values(), *fronts), options.target)
+        writer = GraphWriter(checkpoint, parameters, options.precision)
+        if options.target is Target.CUDA:
+            aim_cuda(parts.values())
+        elif options.target is Target.TENSORRT:
+            aim_tensorrt((*parts.values(), *fronts), writer.shapes("unet", *TENSORRT_ROWS), options.precision)
         active = repository.active_version(options.name, fronts[-1].name)
         for config in (*parts.values(), *fronts):
             repository.check_compatible(config)
         folders = {part: _stage(config, version, staged) for part, config in parts.items()}
         comparisons: list[Comparison] = []
         for part, folder in folders.items():
-            comparisons += _write_part(part, checkpoint, parameters, options.precision, folder, report, bar)
-        quality = StagedVersion(options, checkpoint, parameters, folders).finish(comparisons, report, bar)
+            comparisons += _write_part(part, writer, checkpoint, folder, report, bar)
+        staged_version = StagedVersion(options, checkpoint, parameters, writer, folders, plans)
+        quality = staged_version.finish(comparisons, report, bar)
 
         others = (catalog(), *fronts)
         for config in others:
@@ -98,35 +96,13 @@ def _stage(config: ModelConfig, version: int, staged: Path) -> Path:
 
 
 def _write_part(
-    part: str,
-    checkpoint: Checkpoint,
-    parameters: FamilyParameters,
-    precision: Precision,
-    folder: Path,
-    report: Report,
-    bar: Bar,
+    part: str, writer: GraphWriter, checkpoint: Checkpoint, folder: Path, report: Report, bar: Bar
 ) -> list[Comparison]:
     """Fills the version folder of one model, and compares its graph, where it has one, with the checkpoint."""
     if part == "tokenizer":
         write_tokenizer(checkpoint.tokenizer, folder / "tokenizer.json")
         return []
-    graph = _GRAPHS[part](checkpoint)
-    path = folder / "model.onnx"
-    precision = precision.of_part(part, checkpoint)
-    report(f"Writing {part} in {precision}.")
-    small = Sample(2, parameters.min_size, parameters.min_size + parameters.size_multiple, windows=2)
-    with bar(f"Writing {part}"):
-        trace(graph, path, small)
-        precision.apply(path)
     if part == "unet":
         document = json.dumps(checkpoint.scheduler_config, indent=2, sort_keys=True)
         (folder / "scheduler_config.json").write_text(f"{document}\n", encoding="utf-8")
-    native = Sample(2, parameters.native_width, parameters.native_height, windows=1)
-    comparisons = []
-    samples = (native, replace(small, batch=3))
-    with bar(f"Comparing {part} with torch", len(samples) * len(graph.outputs)) as advance:
-        for comparison in compare(part, graph, path, samples, precision.tolerance):
-            report(f"Compared {comparison}.")
-            comparisons.append(comparison)
-            advance()
-    return comparisons
+    return writer.write(part, folder / "model.onnx", report, bar)

@@ -18,13 +18,14 @@ _PACKAGES: Final = ("diffusers", "numpy", "onnx", "onnxruntime", "safetensors", 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one export knows about one model of the family."""
+    """What one export knows about one model of the family; `built_with` is the builder of TensorRT plans."""
 
     source: Source
     family: str
     version: int
     part: str
     target: str
+    built_with: str | None
     precision: str | None
     comparisons: tuple[Comparison, ...]
     quality: Quality | None

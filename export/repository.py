@@ -85,6 +85,11 @@ class Repository:
         existing = self.config(config.name)
         if existing is None:
             return
+        if (config.backend, config.platform) != (existing.backend, existing.platform):
+            raise IncompatibleFamily(
+                f"The repository's {config.name} is for {existing.backend}, this export is for {config.backend}; "
+                "export for the same target, or under another name."
+            )
         for ours, theirs in ((config.input, existing.input), (config.output, existing.output)):
             if list(ours) != list(theirs):
                 raise IncompatibleFamily(

@@ -26,9 +26,7 @@ from standalone.triton import Triton, TritonPorts
 # By the kinds of `benchmarks.large.checkpoint`, the pixels of a picture.
 _SIZES: Final = {"sd15": 256, "sd21": 384}
 _PROMPT: Final = "a red circle left of a yellow star on a blue background"
-_OTHER  # By the kinds of `benchmarks.large.checkpoint`, the pixels of a picture.
-_SIZES: Final = {"sd15": 256, "sd21": 384}
-_PROMPT: Final = "a white moon on a green background"
+_OTHER_PROMPT: Final = "a white moon on a green background"
 _STEPS, _GUIDANCE, _SEED = 2, 7.5, 42
 _CONTROLS: Final[dict[str, dict[str, Any]]] = {
     "prompt": {"PROMPT": _OTHER_PROMPT},
