@@ -28,8 +28,11 @@ def write_contact_sheet(pairs: Sequence[Pair], file: Path) -> None:
     """Writes a PNG with a row for each pair, reference left, exported right; all pictures have one size."""
     height, width = pairs[0].reference.shape[:2]
     row = height + _LINE + _MARGIN
-    sheet = Image.new("RGB", (2 * width + 3 * _MARGIN, len(pairs) * row + _LINE + 2 * _MARGIN), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    font = ImageFont.load_default(12)
+    captions = max(int(font.getlength(pair.caption)) for pair in pairs)
+    size = (max(2 * width + 3 * _MARGIN, captions + 2 * _MARGIN), len(pairs) * row + _LINE + 2 * _MARGIN)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
     right = width + 2 * _MARGIN
     draw.text((_MARGIN, _MARGIN), "torch", "black", font)
     draw.text((right, _MARGIN), "exported", "black", font)

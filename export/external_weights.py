@@ -6,6 +6,8 @@ Runtime finds and maps the file beside it.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -72,7 +74,15 @@ def gather(graph: Path) -> None:
     with WeightsFile(graph) as weights:
         for tensor in scattered:
             source = graph.parent / ExternalDataInfo(tensor).location
+            _check_whole(tensor, source)
             weights.append(tensor, read(tensor, graph.parent))
             # At once: the disk needs room for the weights once, and for the largest of them.
             source.unlink()
     onnx.save(model, graph)
+
+
+def _check_whole(tensor: onnx.TensorProto, file: Path) -> None:
+    """Raises the OSError of a full disk, which torch's exporter, writing these files in C++, does not look for."""
+    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    if file.stat().st_size < int(np.prod(tensor.dims, dtype=np.int64)) * kind.itemsize:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from export.family_parameters import FamilyParameters
 from export.graphs import Graph, Sample
-
-# What the tokenizer lets through.
-_MAX_WINDOWS: Final = 4
+from export.model_configs import MAX_WINDOWS
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -30,7 +27,7 @@ class ShapeRange:
         return cls(
             _shapes(graph, Sample(1, parameters.min_size, parameters.min_size, windows=1)),
             _shapes(graph, Sample(usual, *native, windows=1)),
-            _shapes(graph, Sample(most, parameters.max_size, parameters.max_size, windows=_MAX_WINDOWS)),
+            _shapes(graph, Sample(most, parameters.max_size, parameters.max_size, windows=MAX_WINDOWS)),
         )
 
     def provider_options(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -69,3 +70,11 @@ def test_a_missing_weights_file_is_named(unet: Path, tmp_path: Path) -> None:
     weights_path(graph).unlink()
     with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.Fail, match=r"model\.onnx\.data"):
         run(graph)
+
+
+def test_a_weight_that_a_full_disk_cut_off_is_told(unet: Path, tmp_path: Path) -> None:
+    graph = scatter(unet, tmp_path / "scattered")
+    largest = max(graph.parent.iterdir(), key=lambda file: file.stat().st_size * (file != graph))
+    os.truncate(largest, largest.stat().st_size - 1)
+    with pytest.raises(OSError, match="No space left"):
+        gather(graph)

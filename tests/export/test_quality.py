@@ -6,23 +6,21 @@ import hashlib
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from PIL import Image
 
 from export.checkpoint import Checkpoint
+from export.contact_sheet import write_contact_sheet
 from export.family import ExportReport
 from export.model_configs import PARTS
 from export.quality import MAX_STEPS, PROMPTS, QualityCheck
 from export.similarity import Similarity
 from tests.checkpoint import CHECKPOINT
-
-
-def record(exported: ExportReport, part: str) -> dict[str, object]:
-    document: dict[str, object] = json.loads((exported.repository / f"demo_{part}" / "1" / "export.json").read_text())
-    return document
 
 
 def test_equal_and_different_pictures_are_told_apart() -> None:
@@ -34,62 +32,72 @@ def test_equal_and_different_pictures_are_told_apart() -> None:
     assert Similarity.of(picture[::-1], picture).ssim < 0.2
 
 
-def test_the_exported_graphs_paint_what_torch_paints(exported: ExportReport) -> None:
-    quality = exported.quality
-    assert quality is not None
-    assert (quality.scheduler, quality.steps, quality.width, quality.height) == ("DDIMScheduler", MAX_STEPS, 128, 128)
+def graphs(exported: ExportReport) -> dict[str, Path]:
+    return {
+        part: exported.repository / f"demo_{part}" / "1" / "model.onnx"
+        for part in ("text_encoder", "unet", "vae_decoder")
+    }
+
+
+@pytest.fixture(scope="module")
+def check() -> QualityCheck:
+    return QualityCheck(Checkpoint.load(str(CHECKPOINT)), 2, 5.0)
+
+
+def test_the_exported_graphs_paint_what_torch_paints(
+    exported: ExportReport, check: QualityCheck, tmp_path: Path
+) -> None:
+    steps: list[None] = []
+    quality, pairs = check.run(graphs(exported), lambda: steps.append(None))
+    assert len(steps) == check.total_steps == 2 * 2 * len(PROMPTS)
+    assert (quality.scheduler, quality.steps, quality.width, quality.height) == ("DDIMScheduler", 2, 128, 128)
     assert [painted.prompt for painted in quality.prompts] == list(PROMPTS)
     for painted in quality.prompts:
         assert painted.similarity.psnr >= 60
         assert painted.similarity.ssim >= 0.99
+    assert Similarity.of(pairs[0].reference, pairs[1].reference).psnr < 25
+    write_contact_sheet(pairs, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width >= 2 * 128
+        assert sheet.height >= len(PROMPTS) * 128
+        colours = sheet.getcolors(sheet.width * sheet.height)
+        assert colours is not None and len(colours) > 1000
 
 
 @pytest.mark.parametrize("part", ["text_encoder", "unet"])
-def test_a_graph_that_ignores_its_input_shows(exported: ExportReport, part: str, tmp_path: Path) -> None:
-    import onnx
-
-    graphs = {part: exported.repository / f"demo_{part}" / "1" / "model.onnx" for part in PARTS}
-    model = onnx.load(graphs[part])
+def test_a_graph_that_ignores_its_input_shows(
+    exported: ExportReport, check: QualityCheck, part: str, tmp_path: Path
+) -> None:
+    model = onnx.load(graphs(exported)[part])
     output = model.graph.output[0].name
     for node in model.graph.node:
         node.output[:] = ["computed" if name == output else name for name in node.output]
     model.graph.node.append(onnx.helper.make_node("Sub", ["computed", "computed"], [output]))
     onnx.save(model, tmp_path / "model.onnx")
-    check = QualityCheck(Checkpoint.load(str(CHECKPOINT)), 2, 5.0)
-    quality, pairs = check.run({**graphs, part: tmp_path / "model.onnx"}, lambda: None)
+    quality, _ = check.run({**graphs(exported), part: tmp_path / "model.onnx"}, lambda: None)
     assert all(painted.similarity.psnr < 25 for painted in quality.prompts)
-    assert not np.array_equal(pairs[0].reference, pairs[1].reference)
+
+
+def test_steps_are_bounded() -> None:
+    assert QualityCheck(Checkpoint.load(str(CHECKPOINT)), 20, 5.0).total_steps == 2 * MAX_STEPS * len(PROMPTS)
 
 
 def test_every_version_folder_holds_a_record(exported: ExportReport) -> None:
     for part in PARTS:
-        document = record(exported, part)
         folder = exported.repository / f"demo_{part}" / "1"
-        assert (document["family"], document["version"], document["part"]) == ("demo", 1, part)
-        assert document["sha256"] == {
+        record: dict[str, Any] = json.loads((folder / "export.json").read_text())
+        assert (record["family"], record["version"], record["part"]) == ("demo", 1, part)
+        assert record["sha256"] == {
             file.name: hashlib.sha256(file.read_bytes()).hexdigest()
             for file in folder.iterdir()
             if file.name != "export.json"
         }
         weights = CHECKPOINT / "unet" / "diffusion_pytorch_model.safetensors"
-        source = document["source"]
-        assert isinstance(source, dict)
-        assert source["name"] == "export/demo/checkpoint"
-        assert (
-            source["sha256"]["unet/diffusion_pytorch_model.safetensors"]
-            == hashlib.sha256(weights.read_bytes()).hexdigest()
-        )
-        packages = document["packages"]
-        assert isinstance(packages, dict)
-        assert packages["onnxruntime"] == onnxruntime.__version__
-        assert str(CHECKPOINT) not in json.dumps(document)
-        assert bool(document["comparisons"]) == (part != "tokenizer")
-        assert document["precision"] == (None if part == "tokenizer" else "fp32")
-        assert bool(document["quality"]) == (part == "unet")
-
-
-def test_the_contact_sheet_shows_both_pictures_of_every_prompt(exported: ExportReport) -> None:
-    with Image.open(exported.repository / "demo_unet" / "1" / "contact_sheet.png") as sheet:
-        assert sheet.width >= 2 * 128
-        assert sheet.height >= len(PROMPTS) * 128
-        assert len(sheet.convert("RGB").getcolors(sheet.width * sheet.height)) > 1000
+        assert record["source"]["name"] == "export/demo/checkpoint"
+        hashes = record["source"]["sha256"]
+        assert hashes[weights.relative_to(CHECKPOINT).as_posix()] == hashlib.sha256(weights.read_bytes()).hexdigest()
+        assert record["packages"]["onnxruntime"] == onnxruntime.__version__
+        assert str(CHECKPOINT) not in json.dumps(record)
+        assert bool(record["comparisons"]) == (part != "tokenizer")
+        assert record["precision"] == (None if part == "tokenizer" else "fp32")
+        assert (record["target"], record["built_with"], record["quality"]) == ("cpu", None, None)
