@@ -35,3 +35,11 @@ class GraphMismatch(ExportError):
 
 class TargetUnavailable(ExportError):
     """This machine lacks what an export for the target needs."""
+
+
+class NoSuchFamily(ExportError):
+    """The repository has no family of that name."""
+
+
+class NoSuchVersion(ExportError):
+    """The family has no version of that number, or only a part of one."""

@@ -7,7 +7,9 @@ from typing import Final
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
+from export.errors import IncompatibleFamily
 from export.precision import Precision
+from export.repository import Repository
 from export.shape_range import ShapeRange
 
 # What TensorRT makes fast, and the most that it builds for, and keeps memory for at the largest picture: rows of a UNet
@@ -48,6 +50,20 @@ def aim_tensorrt(models: Iterable[ModelConfig], unet: ShapeRange, precision: Pre
             }
             for key, value in options.items():
                 config.parameters[key].string_value = value
+
+
+def check_target(repository: Repository, models: Iterable[ModelConfig]) -> None:
+    """Raises IncompatibleFamily where a family that is there runs by another provider: its versions share that."""
+    for config in models:
+        existing = repository.config(config.name)
+        if existing is None or "providers" not in config.parameters:
+            continue
+        ours, theirs = (each.parameters["providers"].string_value for each in (config, existing))
+        if ours != theirs:
+            raise IncompatibleFamily(
+                f"The repository's {config.name} runs by {theirs}, this export by {ours}; "
+                "export for the same target, or under another name."
+            )
 
 
 def _place_on_gpu(config: ModelConfig) -> None:

@@ -34,7 +34,7 @@ class Record:
         """Writes the document into the version folder, whose other files it hashes."""
         document = {
             **asdict(self),
-            "sha256": {file.name: sha256(file) for file in sorted(folder.iterdir())},
+            "sha256": {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.is_file()},
             "packages": {name: version(name) for name in _PACKAGES},
         }
         (folder / FILE).write_text(f"{json_text(document)}\n", encoding="utf-8")

@@ -11,13 +11,15 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
 from export import tensorrt_plan
 from export.checkpoint import Checkpoint
+from export.compatibility import check_compatible
+from export.config_text import from_text, to_text
 from export.ensembles import ensembles
 from export.errors import IncompatibleFamily, TargetUnavailable
 from export.family import ExportReport, export_family
 from export.family_parameters import FamilyParameters
-from export.gpu_configs import TENSORRT_BATCH, TENSORRT_ROWS, aim_cuda, aim_tensorrt
+from export.gpu_configs import TENSORRT_BATCH, TENSORRT_ROWS, aim_cuda, aim_tensorrt, check_target
 from export.graph_writer import GraphWriter
-from export.model_configs import composing_models, from_text, to_text
+from export.model_configs import composing_models
 from export.options import ExportOptions
 from export.precision import Precision
 from export.repository import Repository
@@ -131,7 +133,16 @@ def test_what_is_missing_is_said_before_anything_is_loaded(
 def test_versions_of_one_family_have_one_target(exported: ExportReport, family: Aimed) -> None:
     config = family.parts["vae_decoder"]
     config.name = "demo_vae_decoder"
-    Repository(exported.repository).check_compatible(config)
+    check_compatible(Repository(exported.repository), [config])
     aim_tensorrt([config], family.writer.shapes("unet", *TENSORRT_ROWS), Precision.FP32)
-    with pytest.raises(IncompatibleFamily, match="for the same target"):
-        Repository(exported.repository).check_compatible(config)
+    with pytest.raises(IncompatibleFamily, match="runs on onnxruntime, this checkpoint's on tensorrt"):
+        check_compatible(Repository(exported.repository), [config])
+
+
+def test_a_version_for_cuda_does_not_join_a_family_on_the_cpu(exported: ExportReport, family: Aimed) -> None:
+    unet = family.parts["unet"]
+    unet.name = "demo_unet"
+    check_target(Repository(exported.repository), [unet])
+    aim_cuda([unet])
+    with pytest.raises(IncompatibleFamily, match="runs by cpu, this export by cuda"):
+        check_target(Repository(exported.repository), [unet])

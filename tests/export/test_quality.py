@@ -90,7 +90,7 @@ def test_every_version_folder_holds_a_record(exported: ExportReport) -> None:
         assert record["sha256"] == {
             file.name: hashlib.sha256(file.read_bytes()).hexdigest()
             for file in folder.iterdir()
-            if file.name != "export.json"
+            if file.is_file() and file.name != "export.json"
         }
         weights = CHECKPOINT / "unet" / "diffusion_pytorch_model.safetensors"
         assert record["source"]["name"] == "export/demo/checkpoint"
