@@ -191,6 +191,20 @@ async def test_where_the_first_fails_the_next_is_loaded() -> None:
     assert bridge.catalog.resolve("", Capability.TEXT_TO_IMAGE).family.name == "owl"
 
 
+async def test_between_two_families_none_is_loaded_for_having_none() -> None:
+    bridge = Bridge(max_resident=1)
+    await bridge.catalog.refresh()
+    bridge.triton.may_load.clear()
+    coming = asyncio.create_task(bridge.make("owl"))
+    await settle()
+    looking = asyncio.create_task(bridge.catalog.refresh())
+    await settle()
+    bridge.triton.may_load.set()
+    await asyncio.gather(coming, looking)
+    await settle()
+    assert bridge.triton.loaded == ["owl"]
+
+
 async def test_what_a_bridge_before_has_loaded_counts() -> None:
     bridge = Bridge(max_resident=2)
     bridge.triton.loaded += NAMES
