@@ -9,6 +9,7 @@ from bridge.errors import BridgeError, BrokenFamily, ModelUnavailable
 from bridge.families import Capability, Family, read_family
 from bridge.residency import Residency
 from bridge.triton import Triton
+from bridge.upscalers import Upscalers
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +20,14 @@ _RETRY_SECONDS = 30.0
 
 
 class Catalog:
-    """The families of one Triton.
+    """The families of one Triton, and its upscalers.
 
     The bridge is the only one that loads and unloads: Triton runs in explicit mode with only `catalog` loaded.
     """
 
     def __init__(self, triton: Triton, interval: float, fallback_models: Sequence[str]) -> None:
         self._triton = triton
+        self.upscalers = Upscalers(triton)
         self._interval = interval
         self._fallback_models = fallback_models
         self._families: dict[str, Family] = {}
@@ -96,6 +98,7 @@ class Catalog:
                     await self._load(family)
         for name in [name for name in self._residencies if name not in self._families]:
             await self._unload(self._residencies.pop(name).family)
+        await self.upscalers.follow(ready)
 
     def _ready(self, name: str) -> Residency:
         residency = self._residencies.get(name)
@@ -108,7 +111,7 @@ class Catalog:
 
     def _read_families(self, answer: dict[str, Any]) -> list[Family]:
         families = []
-        problems = list(answer["problems"])
+        problems = [*answer["problems"], *self.upscalers.learn(answer["upscalers"])]
         for entry in answer["families"]:
             try:
                 families.append(read_family(entry))

@@ -19,7 +19,9 @@ from bridge.families import Capability
 from bridge.generation import Generation
 from bridge.residency import Residency
 from bridge.triton import Tensors, Triton
-from bridge.validation import capability_of, validate
+from bridge.upscalers import ResidentUpscaler
+from bridge.upscaling import Upscaling
+from bridge.validation import UpscaleLimits, capability_of, check_finished_size, validate
 from protos import starweave_pb2
 
 logger = logging.getLogger(__name__)
@@ -33,12 +35,14 @@ _ENGINE_FIGURES = ("waiting_ms", "denoising_ms", "mean_rows", "steps_waited")
 class Job:
     """A valid wish, the tensors of the pictures it starts from, and the loaded family that is to fulfil it.
 
-    `accepted_at` is the time (monotonic) that its limit is counted from.
+    `upscaler` is what enlarges the picture, where that is asked for. `accepted_at` is the time (monotonic) that its
+    limit is counted from.
     """
 
     generation: Generation
     residency: Residency
     accepted_at: float
+    upscaler: ResidentUpscaler | None
     pictures: Tensors = field(default_factory=dict)
 
 
@@ -52,29 +56,35 @@ class ImagePipeline:
         codec: PictureCodec,
         cancellations: Cancellations,
         max_in_flight: int,
+        max_upscaled_pixels: int,
     ) -> None:
         self._triton = triton
         self._catalog = catalog
         self._codec = codec
         self._cancellations = cancellations
+        self._upscaling = Upscaling(triton)
         self._max_in_flight = max_in_flight
+        self._max_upscaled_pixels = max_upscaled_pixels
         self._in_flight = 0
 
     async def accept(self, request: starweave_pb2.ImageRequest) -> Job:
         """Finds the family for a request, checks the request against its limits and decodes its pictures.
 
-        Raises InvalidRequest, ModelUnavailable where no family is ready, or Overloaded where pictures would have to
-        be decoded while the server is busy.
+        Raises InvalidRequest, ModelUnavailable where no family or upscaler is ready, or Overloaded where pictures would
+        have to be decoded while the server is busy.
         """
         accepted_at = time.monotonic()
         capability = capability_of(request)
         residency = self._catalog.resolve(request.model, capability)
-        generation = validate(request, residency.family)
+        upscales = UpscaleLimits(self._catalog.upscalers.factors, self._max_upscaled_pixels)
+        generation = validate(request, residency.family, upscales)
+        upscaler = self._catalog.upscalers.resolve(generation.upscale) if generation.upscale > 1 else None
         if capability is Capability.TEXT_TO_IMAGE:
-            return Job(generation, residency, accepted_at)
+            return Job(generation, residency, accepted_at, upscaler)
         with self._admitted():
             generation, pictures = await self._codec.decode(request, generation)
-        return Job(generation, residency, accepted_at, pictures)
+        check_finished_size(generation, upscales)
+        return Job(generation, residency, accepted_at, upscaler, pictures)
 
     async def run(self, job: Job, request_id: str, seconds: float) -> starweave_pb2.ImageResponse:
         """Makes the picture within `seconds` of its acceptance, waiting included.
@@ -85,7 +95,14 @@ class ImagePipeline:
         with self._admitted():
             tensors = await self._infer(job, request_id, seconds)
             generation = job.generation
-            picture = await self._codec.encode(tensors["IMAGE"][0], generation)
+            pixels = tensors["IMAGE"][0]
+            debug_info = _debug_info(generation, json.loads(tensors["INFO"].reshape(-1)[0]))
+            if job.upscaler is not None:
+                upscaled = await self._upscaling.upscale(pixels, job.upscaler, job.accepted_at + seconds)
+                pixels = upscaled.pixels
+                debug_info["upscale"] = str(generation.upscale)
+                debug_info["upscaler"] = f"{upscaled.upscaler.name} version {upscaled.upscaler.version}"
+            picture = await self._codec.encode(pixels, generation)
             milliseconds = round((time.monotonic() - job.accepted_at) * 1000)
             response = starweave_pb2.ImageResponse(
                 request_id=request_id,
@@ -95,7 +112,7 @@ class ImagePipeline:
                     model=generation.family.name,
                     generation_time_ms=milliseconds,
                     seed=generation.seed,
-                    debug_info=_debug_info(generation, json.loads(tensors["INFO"].reshape(-1)[0])),
+                    debug_info=debug_info,
                 ),
             )
             response.metadata.generated_at.GetCurrentTime()

@@ -49,7 +49,12 @@ class BridgeServer:
         self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
         self._cancellations = Cancellations(self._triton)
         self._pipeline = ImagePipeline(
-            self._triton, self._catalog, self._codec, self._cancellations, settings.max_in_flight
+            self._triton,
+            self._catalog,
+            self._codec,
+            self._cancellations,
+            settings.max_in_flight,
+            settings.max_upscaled_pixels,
         )
         prober = Prober(self._triton, settings.probe_timeout)
         self._health = Health(self._catalog, prober, settings.probe_interval)

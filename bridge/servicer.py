@@ -101,7 +101,10 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
     ) -> starweave_pb2.ModelResponse:
         """Lists all families, loaded or not."""
         return starweave_pb2.ModelResponse(
-            models=[model_info(family, self._catalog.residency(family)) for family in self._catalog.families]
+            models=[
+                model_info(family, self._catalog.residency(family), self._catalog.upscalers.factors)
+                for family in self._catalog.families
+            ]
         )
 
     async def _vary(

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
         20_000_000, ge=1, description="Bytes that an init image, and a mask, may have each; a request may have 50 MiB."
     )
     max_input_pixels: int = Field(25_000_000, ge=1, description="Pixels that an init image, and a mask, may have each.")
+    max_upscaled_pixels: int = Field(
+        16_777_216, ge=1, description="Pixels that an upscaled picture may have; its file must stay under 50 MiB."
+    )
     drain_grace: float = Field(15, ge=0, description="Seconds that pictures under way are given at shutdown.")
     catalog_interval: float = Field(
         2, gt=0, description="Seconds between two looks at the model repository for changes."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from standalone.commands.demo import demo
-from standalone.commands.export import export
+from standalone.commands.export import export, export_upscaler
 from standalone.commands.generate import generate
 from standalone.commands.models import models
 from standalone.commands.serve import serve
@@ -16,7 +16,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, export, demo):
+for verb in (serve, generate, models, export, export_upscaler, demo):
     main.add_command(verb)
 
 

@@ -19,6 +19,7 @@ SETTINGS = {
     "default_steps": "steps",
     "default_guidance_scale": "guidance scale",
     "sampler": "samplers",
+    "upscale": "upscale",
     "aliases": "aliases",
 }
 
