@@ -66,6 +66,7 @@ def export_upscaler(path: Path, repository: Path, report: Callable[[str], None])
         }
         config, listing = upscaler(name, parameters, 1 if written.one_shape else MAX_BATCH_SIZE), catalog()
         target.check_compatible(config)
+        _check_batch_size(target, config)
         (staged / listing.name / "1").mkdir(parents=True)
         (staged / listing.name / "1" / _PLACEHOLDER).touch()
         for each in (config, listing):
@@ -85,3 +86,12 @@ def _active_version(repository: Repository, name: str) -> int | None:
             f"The repository {str(repository.path)!r} holds a model {name!r} that is no upscaler; remove it first."
         )
     return int(version)
+
+
+def _check_batch_size(repository: Repository, config: ModelConfig) -> None:
+    existing = repository.config(config.name)
+    if existing is not None and existing.max_batch_size != config.max_batch_size:
+        raise IncompatibleFamily(
+            f"The repository's {config.name} takes batches of {existing.max_batch_size} tiles, this checkpoint's of "
+            f"{config.max_batch_size}, and all versions of a model take the same; remove {config.name} first."
+        )

@@ -81,7 +81,7 @@ def read_catalog(repository: Path, query: str = "") -> dict[str, Any]:
     configs = dict(_read_configs(repository, catalog.problems))
     for name, config in sorted(configs.items()):
         if not query and "upscale_factor" in config.parameters:
-            catalog.upscalers += _read_upscaler(repository, name, config, catalog.problems)
+            catalog.upscalers.extend(_read_upscaler(repository, name, config, catalog.problems))
         owner = config.parameters["family"].string_value if "family" in config.parameters else ""
         if not owner or not config.HasField("ensemble_scheduling") or query not in ("", owner):
             continue

@@ -26,8 +26,8 @@ _FEATURES = 16
 _CONVOLUTIONS = 6
 _SIDES = (256, 256, 512)
 _CROP = 32
-_SCENES = 2
-_CROPS = 8
+_SCENES = 1
+_CROPS = 16
 _REPORT_EVERY = 100
 
 
@@ -86,7 +86,7 @@ def main(output: Path, minutes: float, learning_rate: float, seed: int) -> None:
     upscaler = new_upscaler()
     average = MovingAverage(upscaler.parameters(), decay=0.99)
     optimizer = torch.optim.Adam(upscaler.parameters(), lr=learning_rate, betas=(0.9, 0.99))
-    test_pair = crop_pairs(random.Random(0), 8)
+    test_pair = crop_pairs(random.Random(0), 4)
     for progress in training_steps(minutes):
         for group in optimizer.param_groups:
             group["lr"] = progress.learning_rate(learning_rate)
