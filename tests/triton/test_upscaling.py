@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import tritonclient.grpc as triton_grpc
+from click.testing import CliRunner
 
 from protos import starweave_pb2, starweave_pb2_grpc
-from standalone.client import MAX_MESSAGE_BYTES
+from standalone.client import MAX_MESSAGE_BYTES, connect, image_service
+from standalone.command import main
 from tests.triton.bridge_in_process import codes, pixels
 
 SIDE = 256
@@ -27,11 +29,13 @@ def request(**settings: Any) -> starweave_pb2.ImageRequest:
     )
 
 
-async def made(images: Any, wanted: starweave_pb2.ImageRequest) -> Any:
-    """The response, once the upscaler is loaded: that follows the families."""
-    while "is being loaded" in (response := await images.GenerateImage(wanted)).error:
-        await asyncio.sleep(0.1)
-    return response
+@pytest.fixture(scope="module")
+def upscaling_address(bridge_address: str) -> str:
+    """host:port of a bridge whose upscaler is loaded: that follows the families."""
+    with connect(bridge_address) as channel:
+        while "is being loaded" in image_service(channel).GenerateImage(request(steps=1, upscale=2)).error:
+            time.sleep(0.1)
+    return bridge_address
 
 
 def untiled(repository: Path, picture: Any) -> Any:
@@ -41,14 +45,13 @@ def untiled(repository: Path, picture: Any) -> Any:
 
 @pytest.mark.parametrize("side", [SIDE, 192])
 async def test_a_picture_in_tiles_is_the_picture_in_one_piece(
-    bridge_address: str, repository: Path, triton_client: triton_grpc.InferenceServerClient, side: int
+    upscaling_address: str, repository: Path, triton_client: triton_grpc.InferenceServerClient, side: int
 ) -> None:
-    async with grpc.aio.insecure_channel(bridge_address, options=OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(upscaling_address, options=OPTIONS) as channel:
         images = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
-        upscaled = await made(images, request(width=side, height=128, upscale=2))
         before = executions(triton_client)
-        upscaled = await made(images, request(width=side, height=128, upscale=2))
-        plain = await made(images, request(width=side, height=128))
+        upscaled = await images.GenerateImage(request(width=side, height=128, upscale=2))
+        plain = await images.GenerateImage(request(width=side, height=128))
     assert executions(triton_client) - before >= 4
     assert pixels(upscaled).shape == (2 * 128, 2 * side, 3)
     whole = untiled(repository, pixels(plain))
@@ -63,10 +66,9 @@ def executions(client: triton_grpc.InferenceServerClient) -> int:
     return int(model.inference_count)
 
 
-async def test_variations_and_a_stream_are_upscaled_too(bridge_address: str) -> None:
-    async with grpc.aio.insecure_channel(bridge_address, options=OPTIONS) as channel:
+async def test_variations_and_a_stream_are_upscaled_too(upscaling_address: str) -> None:
+    async with grpc.aio.insecure_channel(upscaling_address, options=OPTIONS) as channel:
         images = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
-        await made(images, request(upscale=2))
         varied = starweave_pb2.ImageVariationsRequest(
             base_request=request(upscale=2, width=128, height=128), num_variations=2, variation_strength=0.5
         )
@@ -90,17 +92,25 @@ async def test_variations_and_a_stream_are_upscaled_too(bridge_address: str) -> 
     ],
 )
 async def test_what_cannot_be_upscaled_is_told_in_band(
-    bridge_address: str, settings: dict[str, int], told: str
+    upscaling_address: str, settings: dict[str, int], told: str
 ) -> None:
-    async with grpc.aio.insecure_channel(bridge_address) as channel:
+    async with grpc.aio.insecure_channel(upscaling_address) as channel:
         call = starweave_pb2_grpc.ImageGenerationServiceStub(channel).GenerateImage(request(**settings))
         assert (await call).error == told
         assert await codes(call) == ["INVALID_ARGUMENT"]
 
 
-async def test_models_tell_of_upscaling(bridge_address: str) -> None:
-    async with grpc.aio.insecure_channel(bridge_address) as channel:
+async def test_models_tell_of_upscaling(upscaling_address: str) -> None:
+    async with grpc.aio.insecure_channel(upscaling_address) as channel:
         images = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
         (model,) = (await images.GetImageModels(starweave_pb2.ModelRequest())).models
     assert "upscaling" in model.capabilities
     assert model.parameters["upscale"] == "1,2"
+
+
+def test_generate_upscales(upscaling_address: str, tmp_path: Path) -> None:
+    file = tmp_path / "moon.png"
+    options = ["--steps", "1", "--size", "96x64", "--upscale", "2", "--address", upscaling_address]
+    outcome = CliRunner().invoke(main, ["generate", "a moon", "-o", str(file), *options])
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.stdout.startswith(f"{file}: 192x128 pixels")
