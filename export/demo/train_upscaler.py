@@ -24,7 +24,7 @@ from export.demo.schedule import training_steps
 SCALE = 2
 _FEATURES = 16
 _CONVOLUTIONS = 6
-_SIDES = (256, 256, 512)
+_SIDE = 256
 _CROP = 32
 _SCENES = 1
 _CROPS = 16
@@ -53,8 +53,7 @@ def crop_pairs(rng: random.Random, scenes: int) -> tuple[Tensor, Tensor]:
     """
     small, large = [], []
     for _ in range(scenes):
-        side = rng.choice(_SIDES)
-        picture = draw_scene(rng, PAIRS).draw(side, side, rng)
+        picture = draw_scene(rng, PAIRS).draw(_SIDE, _SIDE, rng)
         whole = reduced(picture)
         pixels = np.asarray(whole, np.int16)
         edges = np.argwhere(np.abs(pixels[1:, 1:] - pixels[:-1, :-1]).sum(axis=-1) > 0)

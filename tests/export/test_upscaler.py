@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,30 +42,26 @@ def upscaled(repository: Path, model: str, pixels: npt.NDArray[np.uint8]) -> Any
     return session.run(["UPSCALED"], {"IMAGE": pixels[None]})[0][0]
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> UpscalerReport:
-    """A fresh export of the demo's upscaler; tests must not write into its repository."""
-    return export_upscaler(UPSCALER, tmp_path_factory.mktemp("upscaler") / "model_repository", silent)
-
-
-def test_a_fresh_export_is_what_the_repository_holds(exported: UpscalerReport) -> None:
-    for path in (exported.repository / "upscaler_x2").rglob("*.pbtxt"):
-        assert path.read_text() == (REPOSITORY / path.relative_to(exported.repository)).read_text()
+def test_a_fresh_export_is_what_the_repository_holds(exported_upscaler: UpscalerReport) -> None:
+    for path in (exported_upscaler.repository / "upscaler_x2").rglob("*.pbtxt"):
+        assert path.read_text() == (REPOSITORY / path.relative_to(exported_upscaler.repository)).read_text()
     pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 3)).astype(np.uint8)
-    fresh, checked_in = (upscaled(folder, "upscaler_x2", pixels) for folder in (exported.repository, REPOSITORY))
+    fresh, checked_in = (
+        upscaled(folder, "upscaler_x2", pixels) for folder in (exported_upscaler.repository, REPOSITORY)
+    )
     assert np.abs(fresh.astype(int) - checked_in).max() <= 1
 
 
-def test_it_computes_what_spandrel_computes(exported: UpscalerReport) -> None:
+def test_it_computes_what_spandrel_computes(exported_upscaler: UpscalerReport) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (33, 70, 3)).astype(np.uint8)
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
     expected = ModelLoader().load_from_file(UPSCALER)(image)[0].permute(1, 2, 0).numpy() * 255
-    assert np.abs(upscaled(exported.repository, "upscaler_x2", pixels) - expected).max() < 0.51
-    assert {comparison.shape[0] for comparison in exported.comparisons} == {2, 3}
+    assert np.abs(upscaled(exported_upscaler.repository, "upscaler_x2", pixels) - expected).max() < 0.51
+    assert {comparison.shape[0] for comparison in exported_upscaler.comparisons} == {2, 3}
 
 
-def test_it_is_batched_dynamically_and_tells_what_a_front_must_know(exported: UpscalerReport) -> None:
-    config = Repository(exported.repository).config("upscaler_x2")
+def test_it_is_batched_dynamically_and_tells_what_a_front_must_know(exported_upscaler: UpscalerReport) -> None:
+    config = Repository(exported_upscaler.repository).config("upscaler_x2")
     assert config is not None
     assert config.HasField("dynamic_batching")
     parameters = {key: value.string_value for key, value in config.parameters.items()}
@@ -87,6 +84,7 @@ def test_another_export_takes_the_next_version_and_keeps_the_one_before(tmp_path
 
 def test_a_network_with_window_attention_gets_a_graph_of_one_shape(tmp_path: Path) -> None:
     torch.manual_seed(0)
+    warnings.simplefilter("ignore")  # of torch.meshgrid in spandrel's code; pytest restores the filters
     network = SwinIR(
         img_size=16, window_size=8, depths=[2], embed_dim=8, num_heads=[2], mlp_ratio=2, upscale=2, img_range=1.0,
         upsampler="pixelshuffledirect",
