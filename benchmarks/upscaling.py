@@ -24,6 +24,7 @@ from PIL import Image
 
 from benchmarks.picture_classification import Picture
 from bridge import triton
+from bridge.deadline import Deadline
 from bridge.upscalers import ResidentUpscaler, read_upscaler
 from bridge.upscaling import Upscaling
 from export.demo.scenes import draw_held_out_scene
@@ -73,7 +74,7 @@ async def _measure(url: str, count: int) -> list[Trial]:
             side = _SIDES[number % len(_SIDES)]
             large = scene.draw(_SCALE * side, _SCALE * side, rng)
             small = large.reduce(_SCALE)
-            upscaled = await upscaling.upscale(np.asarray(small), resident, time.monotonic() + _SECONDS)
+            upscaled = await upscaling.upscale(np.asarray(small), resident, Deadline.within(_SECONDS))
             pictures = {_UPSCALER: upscaled.pixels} | {
                 name: np.asarray(small.resize(large.size, method)) for name, method in _INTERPOLATIONS.items()
             }

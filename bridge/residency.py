@@ -1,17 +1,27 @@
-"""What Triton has loaded, and whether it has been lost."""
+"""A family and how Triton holds it, and what it has in common with anything else that Triton holds."""
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from bridge.errors import ModelUnavailable
 from bridge.families import Family
 
 
+class State(StrEnum):
+    """Where a family is on its way into Triton."""
+
+    AVAILABLE = "available"
+    LOADING = "loading"
+    LOADED = "loaded"
+    FAILED = "failed"
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Resident(ABC):
-    """What Triton has loaded: a family or an upscaler.
+    """What Triton holds: a family or an upscaler.
 
     `lost` gets its result when a model process of it dies. Triton 24.10 never ends the requests that were in the
     process, so whoever waits for one of them waits for `lost` as well. It is a result, not an exception: most of the
@@ -36,7 +46,7 @@ class Resident(ABC):
         return self.lost.done()
 
     def lose(self, error: ModelUnavailable) -> None:
-        """Fails everything that is under way."""
+        """Fails everything that is under way on it."""
         if not self.lost.done():
             self.lost.set_result(error)
 
@@ -48,10 +58,18 @@ class Resident(ABC):
 
 @dataclass(slots=True, eq=False)
 class Residency(Resident):
-    """One family as it was loaded, with the versions of its models that Triton holds."""
+    """One family, as it was loaded or is to be loaded, with the versions of its models that Triton holds.
+
+    `problem` is a sentence about what could not be loaded: the family, or another version than the one that makes the
+    pictures. `uses` counts the pictures that it makes, `last_used` is the time (monotonic) when the last one ended.
+    """
 
     family: Family
-    versions: Mapping[str, tuple[int, ...]]
+    versions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    state: State = State.AVAILABLE
+    problem: str = ""
+    uses: int = 0
+    last_used: float = 0.0
 
     @property
     def name(self) -> str:

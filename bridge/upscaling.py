@@ -1,11 +1,12 @@
 """Enlarges finished pictures with an upscaler, tile by tile."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.errors import DeadlineExceeded, ModelUnavailable
+from bridge.deadline import Deadline
+from bridge.errors import DeadlineExceeded, ModelLost
+from bridge.observability.tracing import outgoing_headers
 from bridge.tiles import Pixels, TileGrid
 from bridge.triton import Triton
 from bridge.upscalers import ResidentUpscaler, Upscaler
@@ -28,8 +29,8 @@ class Upscaling:
     def __init__(self, triton: Triton) -> None:
         self._triton = triton
 
-    async def upscale(self, pixels: Pixels, resident: ResidentUpscaler, deadline: float) -> Upscaled:
-        """Enlarges pixels [H,W,3] before `deadline` (monotonic), with the version that is active at the start.
+    async def upscale(self, pixels: Pixels, resident: ResidentUpscaler, deadline: Deadline) -> Upscaled:
+        """Enlarges pixels [H,W,3] before the deadline, with the version that is active at the start.
 
         Raises one of the bridge's errors.
         """
@@ -38,11 +39,11 @@ class Upscaling:
         lost = resident.lost
         try:
             waited: set[asyncio.Future[Any]] = {work, lost}
-            await asyncio.wait(waited, timeout=deadline - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=deadline.remaining, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return Upscaled(work.result(), upscaler)
             if lost.done():
-                raise ModelUnavailable(str(lost.result()))
+                raise ModelLost(str(lost.result()))
             raise DeadlineExceeded(
                 "The picture was made, but not upscaled within its time limit; "
                 "ask for a smaller size or factor, or allow more time."
@@ -50,7 +51,7 @@ class Upscaling:
         finally:
             work.cancel()
 
-    async def _upscale(self, pixels: Pixels, upscaler: Upscaler, deadline: float) -> Pixels:
+    async def _upscale(self, pixels: Pixels, upscaler: Upscaler, deadline: Deadline) -> Pixels:
         grid = TileGrid.over(pixels, upscaler.rule)
         room = asyncio.Semaphore(_TILES_AT_ONCE)
 
@@ -61,7 +62,8 @@ class Upscaling:
                     {"IMAGE": tile[None]},
                     ["UPSCALED"],
                     version=upscaler.version,
-                    timeout=max(0.001, deadline - time.monotonic()),
+                    timeout=max(0.001, deadline.remaining),
+                    headers=outgoing_headers(),
                 )
             upscaled: Pixels = outputs["UPSCALED"][0]
             return upscaled

@@ -9,10 +9,12 @@ from typing import Final
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from export.compatibility import check_compatible
+from export.config_text import CONFIG, to_text
 from export.errors import IncompatibleFamily
-from export.model_configs import MAX_BATCH_SIZE, catalog, to_text, upscaler
+from export.model_configs import MAX_BATCH_SIZE, catalog, upscaler
 from export.reach import measure_reach
-from export.repository import CONFIG, Repository
+from export.repository import Change, Repository
 from export.upscaler_checkpoint import UpscalerCheckpoint
 from export.upscaler_graph import write_graph
 from export.verification import Comparison
@@ -46,7 +48,8 @@ def export_upscaler(path: Path, repository: Path, report: Callable[[str], None])
         report(f"Loading {path}.")
         checkpoint = UpscalerCheckpoint.load(path)
         name = f"upscaler_x{checkpoint.factor}"
-        version, active = target.next_version([name]), _active_version(target, name)
+        active = _active_version(target, name)
+        version = max(target.versions(name), default=0) + 1
         folder = staged / name / str(version)
         folder.mkdir(parents=True)
         report(f"Writing {name}.")
@@ -65,13 +68,20 @@ def export_upscaler(path: Path, repository: Path, report: Callable[[str], None])
             "tile_multiple": str(checkpoint.size_multiple),
         }
         config, listing = upscaler(name, parameters, 1 if written.one_shape else MAX_BATCH_SIZE), catalog()
-        target.check_compatible(config)
+        check_compatible(target, [config])
         _check_batch_size(target, config)
         (staged / listing.name / "1").mkdir(parents=True)
         (staged / listing.name / "1" / _PLACEHOLDER).touch()
         for each in (config, listing):
             (staged / each.name / CONFIG).write_text(to_text(each), encoding="utf-8")
-        target.install(staged, [name], [listing.name], active)
+        with Change.of(target, staged) as change:
+            # No Triton starts without the catalog.
+            change.add_model(listing.name)
+            for old in target.versions(name) - {active}:
+                change.remove_version(name, old)
+            change.add_version(name, version)
+            # What makes the version the active one comes last.
+            change.write_config(config)
     report(f"Version {version} of {name} is in {repository} and active; its tiles overlap by {reach} pixels and more.")
     return UpscalerReport(name, version, reach, repository, written.comparisons)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from standalone.commands.api_key import api_key
 from standalone.commands.demo import demo
 from standalone.commands.export import export, export_upscaler
 from standalone.commands.generate import generate
 from standalone.commands.models import models
 from standalone.commands.serve import serve
+from standalone.commands.versions import versions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +18,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, export, export_upscaler, demo):
+for verb in (serve, generate, models, export, export_upscaler, versions, demo, api_key):
     main.add_command(verb)
 
 
