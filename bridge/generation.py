@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.families import Capability, Family
+from bridge.prompts.prompt_origin import PromptOrigin
 from bridge.sizes import Size
 
 SEEDS = 2**31
@@ -23,8 +24,8 @@ class Variation:
 class Generation:
     """One picture to be made by one family; every value is within the family's limits.
 
-    `generated_size` is what the family makes, `size` what was asked for, `upscale` how many times larger than that the
-    finished picture is.
+    The prompts are those that are sent to the model; `prompt_origin` tells what they were made of. `generated_size` is
+    what the family makes, `size` what was asked for, `upscale` how many times larger than that the finished picture is.
     """
 
     family: Family
@@ -32,6 +33,7 @@ class Generation:
     requested_model: str
     prompt: str
     negative_prompt: str
+    prompt_origin: PromptOrigin
     size: Size
     generated_size: Size
     steps: int

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bridge.families import Family
 from bridge.generation import SEEDS
+from bridge.prompts.presets import Presets
 from bridge.residency import Residency, State
 from bridge.sizes import SizePolicy
 from protos import starweave_pb2
@@ -11,7 +12,9 @@ from protos import starweave_pb2
 UPSCALING = "upscaling"
 
 
-def model_info(family: Family, residency: Residency, factors: Sequence[int]) -> starweave_pb2.ModelResponse.ModelInfo:
+def model_info(
+    family: Family, residency: Residency, presets: Presets, factors: Sequence[int]
+) -> starweave_pb2.ModelResponse.ModelInfo:
     """Describes one family and how Triton holds it; `factors` are those of the upscalers."""
     low, high = family.sizes.allowed
     sides = f"int ({low}-{high})"
@@ -36,6 +39,8 @@ def model_info(family: Family, residency: Residency, factors: Sequence[int]) -> 
             "default_steps": str(family.default_steps),
             "default_guidance_scale": f"{family.default_guidance_scale:g}",
             "default_sampler": family.default_sampler,
+            "styles": ",".join(sorted(presets.styles(family))),
+            "qualities": ",".join(sorted(presets.qualities(family))),
             "max_prompt_characters": str(family.max_prompt_characters),
             "version": str(family.version),
             "aliases": ",".join(family.aliases),

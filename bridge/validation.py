@@ -10,6 +10,7 @@ import numpy as np
 from bridge.errors import InvalidRequest
 from bridge.families import Capability, Family
 from bridge.generation import SEEDS, Generation
+from bridge.prompts.prompt_origin import PromptOrigin
 from bridge.sizes import Size, SizeRange
 from protos import starweave_pb2
 
@@ -94,6 +95,7 @@ def validate(request: starweave_pb2.ImageRequest, family: Family, upscales: Upsc
         requested_model=request.model,
         prompt=request.prompt,
         negative_prompt=settings.negative_prompt,
+        prompt_origin=PromptOrigin(request.prompt, settings.negative_prompt),
         size=size,
         generated_size=size,
         steps=settings.steps if settings.HasField("steps") else family.default_steps,
@@ -168,13 +170,10 @@ def _problems(generation: Generation) -> list[str | None]:
 
 def _unsupported(request: starweave_pb2.ImageRequest, capability: Capability) -> list[str | None]:
     """A field that asks for something this server does not do is refused: a picture without it would be wrong."""
-    settings = request.settings
     return [
         "mask_image is set without an init_image; it marks what is repainted in one."
         if capability is Capability.TEXT_TO_IMAGE and request.mask_image
         else None,
-        f"style is {_shown(settings.style)}; no styles are known, leave it empty." if settings.style else None,
-        f"quality is {_shown(settings.quality)}; no qualities are known, leave it empty." if settings.quality else None,
     ]
 
 
@@ -238,10 +237,11 @@ def _out_of_range(name: str, value: float, low: float, high: float) -> str | Non
 
 
 def _not_one_of(name: str, value: str, allowed: tuple[str, ...]) -> str | None:
-    return None if value in allowed else f"{name} is {_shown(value)}; it must be one of {', '.join(allowed)}."
+    return None if value in allowed else f"{name} is {shown(value)}; it must be one of {', '.join(allowed)}."
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A text that is refused, quoted and not at any length."""
     return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")
 
 

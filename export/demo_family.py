@@ -6,6 +6,7 @@ The repository that is checked in was made by this, and a test makes it again an
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,6 @@ def demo_options(repository: Path = REPOSITORY, checkpoint: Path = CHECKPOINT) -
 
 
 if __name__ == "__main__":
-    options = demo_options(*map(Path, sys.argv[1:]))
+    options = replace(demo_options(*map(Path, sys.argv[1:])), quality=True)
     export_family(options, click.echo)
     export_upscaler(UPSCALER, options.repository, click.echo)
