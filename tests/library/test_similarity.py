@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from bridge.library.embedding import pooled
 from bridge.library.filters import ImageFilter
+from bridge.library.records import add_row, count_reference
 from bridge.library.schema import prompts
 from bridge.library.similarity import Similarity
 from tests.library.conftest import OpenLibrary
@@ -70,10 +71,11 @@ def test_what_comes_and_goes_is_noticed(library: OpenLibrary) -> None:
 
 
 def test_more_prompts_than_one_look_takes_are_all_there(library: OpenLibrary) -> None:
-    entries = [picture(f"p{number}", b"same", prompt=f"at {number / 10}") for number in range(450)]
-    for entry in entries:
-        library.records.add(entry.record, entry.data)
     with library.database.writing() as connection:
+        for number in range(450):
+            record = picture(f"p{number}", b"same", prompt=f"at {number / 10}").record
+            count_reference(connection, record)
+            add_row(connection, record)
         for number, text in connection.execute(select(prompts.c.number, prompts.c.text)).all():
             vector = direction(float(text.removeprefix("at "))).tobytes()
             one = prompts.update().where(prompts.c.number == number)
