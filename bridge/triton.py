@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from bridge.errors import (
     ModelUnavailable,
     Overloaded,
 )
+from bridge.families import Family
 
 Tensors = Mapping[str, NDArray[np.generic]]
 
@@ -43,6 +45,20 @@ _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 _DEAD_STUB = "Stub process"
 _REFUSED = ("pictures are waiting", "would take about")
 _DEADLINE_EXCEEDED = "deadline exceeded"
+# The reason of a version that was unloaded because it was asked for.
+_UNLOADED = "unloaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What Triton has loaded: the versions of each model, and the reasons for those that it could not load."""
+
+    ready: Mapping[str, tuple[int, ...]]
+    failures: Mapping[tuple[str, int], str]
+
+    def versions_of(self, family: Family) -> dict[str, tuple[int, ...]]:
+        """The loaded versions of each of a family's models."""
+        return {model: self.ready.get(model, ()) for model in family.models}
 
 
 class Triton:
@@ -72,11 +88,13 @@ class Triton:
         request_id: str = "",
         queue_timeout: float | None = None,
         timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Runs one request and returns those of the named outputs that the model gave, batch dimension included.
 
         `queue_timeout` seconds are what the model itself may take (Triton's request parameter `timeout`); `timeout`
-        seconds bound the call. Raises one of the bridge's errors.
+        seconds bound the call; `headers` tell Triton which trace the request belongs to. Raises one of the bridge's
+        errors.
         """
         tensors = []
         for name, array in inputs.items():
@@ -92,6 +110,7 @@ class Triton:
                 request_id=request_id,
                 timeout=None if queue_timeout is None else max(1, round(queue_timeout * 1e6)),
                 client_timeout=timeout,
+                headers=dict(headers or {}),
             )
         except InferenceServerException as error:
             raise _translate(error) from error
@@ -121,17 +140,29 @@ class Triton:
         outputs = await self.infer(CATALOG_MODEL, inputs, ["CATALOG"], timeout=timeout)
         return _document(outputs["CATALOG"])
 
-    async def ready_versions(self, timeout: float) -> dict[str, tuple[int, ...]]:
-        """The versions of each model that Triton has loaded."""
+    async def config(self, model: str, version: int, timeout: float) -> dict[str, Any]:
+        """A model's configuration as Triton serves it, in protobuf's JSON form."""
+        try:
+            answer = await self._client.get_model_config(model, str(version), as_json=True, client_timeout=timeout)
+        except InferenceServerException as error:
+            raise _translate(error) from error
+        config: dict[str, Any] = answer["config"]
+        return config
+
+    async def holdings(self, timeout: float) -> Holdings:
+        """Which versions of each model Triton has loaded, and which it could not load."""
         try:
             index = await self._client.get_model_repository_index(client_timeout=timeout)
         except InferenceServerException as error:
             raise _translate(error) from error
         ready: dict[str, tuple[int, ...]] = {}
+        failures: dict[tuple[str, int], str] = {}
         for model in index.models:
             if model.state == "READY":
                 ready[model.name] = (*ready.get(model.name, ()), int(model.version))
-        return ready
+            elif model.state == "UNAVAILABLE" and model.version and model.reason not in ("", _UNLOADED):
+                failures[model.name, int(model.version)] = model.reason
+        return Holdings(ready, failures)
 
     async def load(self, model: str) -> None:
         """Loads a model, an ensemble with its steps, or takes over what has changed; may take minutes."""
@@ -170,12 +201,12 @@ def _translate(error: InferenceServerException) -> BridgeError:
         case "StatusCode.DEADLINE_EXCEEDED":
             return DeadlineExceeded("The model server did not answer in time.")
         case "StatusCode.NOT_FOUND":
-            return ModelNotLoaded(f"The model server has not loaded what was asked for: {message}")
+            return ModelNotLoaded("The model is not loaded at the moment; try again in a few seconds.", message)
         case "StatusCode.UNAVAILABLE" if message.startswith(_DEADLINE_EXCEEDED):
             return DeadlineExceeded("The time limit passed before the picture was finished.")
         case "StatusCode.UNAVAILABLE" if any(part in message for part in _REFUSED):
             return Overloaded(message)
         case "StatusCode.UNAVAILABLE":
-            return ModelUnavailable(f"The model server is not available: {message}")
+            return ModelUnavailable("The model server is not available; try again in a few seconds.", message)
         case _:
-            return GenerationFailed(f"The picture could not be made: {message}")
+            return GenerationFailed("The picture could not be made: the model server failed.", message)

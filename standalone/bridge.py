@@ -20,6 +20,7 @@ class Bridge:
         folder: where its log `bridge.log` goes.
         host, port: what it listens on.
         triton_url: host:port of its Triton's gRPC service.
+        metrics_port: where its metrics are read on this machine; None for none.
         library: folder of its image library; None leaves that to the environment.
         repeats: whether equal requests are made once.
     """
@@ -30,10 +31,12 @@ class Bridge:
         host: str,
         port: int,
         triton_url: str,
+        metrics_port: int | None = None,
         library: Path | None = None,
         repeats: bool = True,
     ) -> None:
         self.port = port
+        self.metrics_port = metrics_port
         self.log = folder / "bridge.log"
         self._host = host
         self._triton_url = triton_url
@@ -60,6 +63,7 @@ class Bridge:
                 *(f"--host={self._host}", f"--port={self.port}", f"--triton-url={self._triton_url}"),
                 f"--drain-grace={DRAIN_SECONDS}",
                 *self._library_flags,
+                *([] if self.metrics_port is None else [f"--metrics-port={self.metrics_port}"]),
             ],
             self.log,
             os.environ,

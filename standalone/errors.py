@@ -43,3 +43,7 @@ class LibraryUnusable(StandaloneError):
 
 class ExportUnavailable(StandaloneError):
     """The packages that export a checkpoint are not installed."""
+
+
+class VersionRefused(StandaloneError):
+    """A version of a family was not made the active one; the one before still is."""

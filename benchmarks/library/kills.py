@@ -59,7 +59,7 @@ def kill_loop(triton_url: str, folder: Path, kills: int, say: Callable[[str], No
     """Starts a bridge `kills` times on one library in `folder`, kills it under load, and looks at what is left."""
     rng = random.Random(seed)
     location = Location(folder / "library")
-    bridge = Bridge(folder, LOOPBACK, free_port(17061), triton_url, location.folder)
+    bridge = Bridge(folder, LOOPBACK, free_port(17061), triton_url, library=location.folder)
     ledger = Ledger()
     try:
         for number in range(1, kills + 1):

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bridge.library.blobs import BlobStore
 from bridge.library.database import Database
-from bridge.library.schema import blobs, images, prompts
+from bridge.library.schema import blobs, images, preference_resets, prompts
 
 # Pictures of one transaction: a bridge that records meanwhile waits for no more than that.
 _BATCH = 500
@@ -28,7 +28,9 @@ class Deletion:
         return self.by_number(numbers)
 
     def of_user(self, user_id: str) -> int:
-        """Deletes all pictures of a user; returns how many there were."""
+        """Deletes all pictures of a user, and what else there is; returns how many pictures there were."""
+        with self._database.writing() as connection:
+            connection.execute(preference_resets.delete().where(preference_resets.c.user_id == user_id))
         with self._database.reading() as connection:
             numbers = connection.execute(select(images.c.number).where(images.c.user_id == user_id)).scalars().all()
         return self.by_number(numbers)

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import time
 
+from bridge.deadline import Deadline
+from bridge.job import Job, Place
 from bridge.library.blobs import digest
 from bridge.library.errors import ImageNotFound
 from bridge.library.flights import Flights
@@ -12,7 +14,8 @@ from bridge.library.library_use import uses_library
 from bridge.library.new_record import new_record
 from bridge.library.record import LibraryImage
 from bridge.library.repeat_key import repeat_key
-from bridge.pipeline import ImagePipeline, Job
+from bridge.pipeline import ImagePipeline
+from bridge.security.caller import Caller
 from protos import starweave_pb2
 
 logger = logging.getLogger(__name__)
@@ -35,20 +38,24 @@ class LibraryPipeline:
         self._library = library
         self._repeats = repeats
         self._flights = Flights()
+        self._places: dict[str, Place] = {}
         self._rested_at = 0.0
 
-    async def accept(self, request: starweave_pb2.ImageRequest) -> Job:
+    async def accept(
+        self, request: starweave_pb2.ImageRequest, deadline: Deadline, caller: Caller, pictures: int = 1
+    ) -> Job:
         """As ImagePipeline.accept."""
-        return await self._pipeline.accept(request)
+        return await self._pipeline.accept(request, deadline, caller, pictures)
 
-    def engine_id(self, request_id: str) -> str:
-        """The id under which the engine makes this request's picture, which may be that of an equal request."""
-        return self._flights.leader(request_id)
+    def place(self, request_id: str, place: Place) -> Place:
+        """Where this request's picture is being made: at its own place, or at that of an equal request."""
+        return self._places.get(self._flights.leader(request_id), place)
 
-    async def run(self, job: Job, request_id: str, seconds: float) -> starweave_pb2.ImageResponse:
+    async def run(self, job: Job, place: Place) -> starweave_pb2.ImageResponse:
         """As ImagePipeline.run. The picture is safe in the library's journal when this returns, if it can be."""
         if not uses_library.get() or (self._library is None and not self._repeats):
-            return await self._pipeline.run(job, request_id, seconds)
+            return await self._pipeline.run(job, place)
+        request_id = place.generation_id
         # The pictures that a job starts from take some time to hash.
         key = await asyncio.to_thread(repeat_key, job) if job.pictures else repeat_key(job)
         repeat_of = ""
@@ -60,16 +67,24 @@ class LibraryPipeline:
             response, leader = await self._flights.join(
                 f"{key} {job.generation.priority}",
                 request_id,
-                lambda: self._pipeline.run(job, request_id, seconds),
-                job.accepted_at + seconds - time.monotonic(),
+                lambda: self._lead(job, place),
+                job.deadline.remaining,
             )
             if leader != request_id:
                 repeat_of = leader
                 response = _copy(response, job, request_id, leader)
         else:
-            response = await self._pipeline.run(job, request_id, seconds)
+            response = await self._pipeline.run(job, place)
         await self._keep(job, response, key, repeat_of)
         return response
+
+    async def _lead(self, job: Job, place: Place) -> starweave_pb2.ImageResponse:
+        request_id = place.generation_id
+        self._places[request_id] = place
+        try:
+            return await self._pipeline.run(job, place)
+        finally:
+            del self._places[request_id]
 
     async def _from_library(self, job: Job, key: str, request_id: str) -> starweave_pb2.ImageResponse | None:
         library = self._library
@@ -135,4 +150,4 @@ def _copy(response: starweave_pb2.ImageResponse, job: Job, request_id: str, lead
 
 
 def _milliseconds_since(job: Job) -> int:
-    return round((time.monotonic() - job.accepted_at) * 1000)
+    return round(job.deadline.elapsed * 1000)

@@ -2,9 +2,9 @@
 
 import time
 
+from bridge.job import Job
 from bridge.library.blobs import digest
 from bridge.library.record import Record
-from bridge.pipeline import Job
 from protos import starweave_pb2
 
 
@@ -14,6 +14,7 @@ def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str,
     Hashing the picture takes a millisecond for each megabyte.
     """
     generation, provenance = job.generation, job.provenance
+    origin = generation.prompt_origin
     settings = {
         "steps": str(generation.steps),
         "sampler": generation.sampler,
@@ -38,13 +39,13 @@ def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str,
         fingerprint=generation.family.fingerprint,
         space=generation.family.text_encoder_fingerprint,
         capability=generation.capability,
-        prompt_given=provenance.prompt,
+        prompt_given=origin.prompt,
         prompt=generation.prompt,
         negative_prompt=generation.negative_prompt,
-        style=provenance.style,
-        quality=provenance.quality,
-        template=provenance.template,
-        experiment=provenance.experiment,
+        style=origin.style,
+        quality=origin.quality,
+        template=origin.template,
+        experiment=origin.experiment,
         seed=generation.seed,
         width=generation.size.width,
         height=generation.size.height,

@@ -5,10 +5,10 @@ import json
 from dataclasses import fields
 
 from bridge.generation import Generation
-from bridge.pipeline import Job
+from bridge.job import Job
 
 # What does not change the picture. Every other field of a generation counts, new ones too, until it is listed here.
-_WITHOUT_EFFECT = {"family", "requested_model", "priority"}
+_WITHOUT_EFFECT = {"family", "requested_model", "priority", "prompt_origin"}
 _SETTINGS = [field.name for field in fields(Generation) if field.name not in _WITHOUT_EFFECT]
 
 

@@ -100,3 +100,11 @@ images = Table(
     Index("images_prompt", "prompt_number", "number"),
     sqlite_autoincrement=True,
 )
+
+# Pictures before `reset_at`, Unix time in milliseconds, say nothing of what a user prefers.
+preference_resets = Table(
+    "preference_resets",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("reset_at", BigInteger, nullable=False),
+)
