@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	done; echo python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
-PROTOS := protos/starweave_pb2.py
+PROTOS := protos/starweave_pb2.py protos/image_library_pb2.py protos/image_insight_pb2.py
 
 .PHONY: demo serve test lint bench bench-quick verify verify-large proto readme
 .SILENT:
@@ -47,7 +47,7 @@ readme: .venv/develop.stamp $(PROTOS)
 
 proto: $(PROTOS)
 
-$(PROTOS): protos/starweave.proto | .venv/serve.stamp
+protos/%_pb2.py: protos/%.proto | .venv/serve.stamp
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $<
 
 $(BIN)/python:
