@@ -15,8 +15,9 @@ _SETTINGS = [field.name for field in fields(Generation) if field.name not in _WI
 def repeat_key(job: Job) -> str:
     """A hash that is equal for jobs of equal outcome.
 
-    It covers the export (the catalog's fingerprint of the family, and of the upscaler where one is used), the prompt as sent, every setting, the seed and the
-    pictures that the job starts from; hashing those takes some milliseconds each.
+    It covers the exports (the catalog's fingerprint of the family, and of the upscaler where one is used), the prompt
+    as sent, every setting, the seed and the pictures that the job starts from; hashing those takes some milliseconds
+    each.
     """
     generation = job.generation
     hashed = hashlib.sha256(f"{generation.family.name} {generation.family.fingerprint}\n".encode())
