@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from standalone.commands.demo import demo
+from standalone.commands.doctor import doctor
 from standalone.commands.export import export
 from standalone.commands.generate import generate
 from standalone.commands.models import models
@@ -16,7 +17,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, export, demo):
+for verb in (serve, generate, models, doctor, export, demo):
     main.add_command(verb)
 
 

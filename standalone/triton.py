@@ -72,6 +72,11 @@ class Triton:
         lay_out(self._installation, self._folder / "backends")
 
     @property
+    def program(self) -> Path:
+        """The `tritonserver` that is started."""
+        return self._installation.server
+
+    @property
     def grpc_url(self) -> str:
         """host:port of its KServe gRPC service."""
         return f"{LOOPBACK}:{self.ports.grpc}"
