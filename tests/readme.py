@@ -9,6 +9,7 @@ from pathlib import Path
 from diffusion_engine.metrics import METRICS
 from diffusion_engine.samplers import SAMPLERS
 
+from bridge.observability.metrics import metrics_table as bridge_metrics_table
 from bridge.settings import settings_table
 
 README = Path(__file__).parents[1] / "README.md"
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "samplers": samplers_table,
     "settings": settings_table,
     "metrics": metrics_table,
+    "bridge metrics": bridge_metrics_table,
 }
 
 
