@@ -9,6 +9,7 @@ Standard library only: it runs in NVIDIA's image.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -20,14 +21,21 @@ WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 INTERVAL_SECONDS = 5.0
 # A busy machine may answer one probe late; several in a row are no accident.
 SILENCES_IN_A_ROW = 3
+# An option of prctl(2): Triton does not outlive this process, in a container or not.
+PR_SET_PDEATHSIG = 1
 
 
 def main(command: list[str]) -> int:
     """Runs `command` to its end and returns its exit status."""
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-    triton = subprocess.Popen(
-        command, process_group=0, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
-    )
+    url = _url(command)
+    libc = ctypes.CDLL(None)
+
+    def before_exec() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    triton = subprocess.Popen(command, process_group=0, preexec_fn=before_exec)
     was_ready, silences = False, 0
     while triton.poll() is None:
         received = signal.sigtimedwait(WATCHED, INTERVAL_SECONDS)
@@ -36,7 +44,7 @@ def main(command: list[str]) -> int:
                 triton.send_signal(received.si_signo)
                 triton.wait()
             continue
-        silence = probe.silence()
+        silence = probe.silence(url)
         was_ready = was_ready or silence is None
         # Until it has been ready once it is loading.
         silences = silences + 1 if silence and was_ready else 0
@@ -47,6 +55,12 @@ def main(command: list[str]) -> int:
             return 1
     status = triton.returncode
     return status if status >= 0 else 128 - status
+
+
+def _url(command: list[str]) -> str:
+    """Where Triton's HTTP will be found from inside the container."""
+    ports = [option.partition("=")[2] for option in command if option.startswith("--http-port=")]
+    return f"http://127.0.0.1:{ports[-1]}" if ports else probe.URL
 
 
 if __name__ == "__main__":
