@@ -74,7 +74,7 @@ class ProductionStack:
         if name == "postgres":
             made += [f"--host={self.folder / 'postgres'}", f"--port={self.port(name, 5432)}", "--dbname=starweave"]
         if name == "redis":
-            made += ["-p", str(self.port(name, 6379))]
+            made[1:1] = ["-p", str(self.port(name, 6379))]
         environment, _ = self._surroundings(name)
         made[0] = self._program(made[0])
         run = subprocess.run(made, env=environment, capture_output=True, timeout=60, check=False)
@@ -135,8 +135,9 @@ class ProductionStack:
         return dict(sorted(paths.items(), key=lambda item: -len(item[0])))
 
     def _replaced(self, part: str, paths: Mapping[str, str], name: str) -> str:
-        for there, here in paths.items():
-            part = part.replace(there, here)
+        if paths:
+            there = "|".join(re.escape(path) for path in paths)
+            part = re.sub(rf"(?<![^=])({there})(?=/|$)", lambda found: paths[found[1]], part)
         # Addresses of the service itself, in its own health check.
         return re.sub(
             r"(localhost:|127\.0\.0\.1/)(\d+)", lambda found: f"{found[1]}{self.port(name, int(found[2]))}", part
