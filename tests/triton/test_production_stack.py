@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import tempfile
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -31,22 +33,22 @@ EMPTY = (
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProductionStack]:
+def stack() -> Iterator[ProductionStack]:
     """The stack, every health check of which has succeeded."""
     for name in ("postgres", "redis-server", "prometheus"):
         program(name)
-    stack = ProductionStack(tmp_path_factory.mktemp("stack"))
-    # PostgreSQL's own user has to reach its folder.
-    for folder in (stack.folder, *list(stack.folder.parents)[:2]):
-        folder.chmod(0o755)
-    try:
-        for name in SERVICES:
-            stack.start(name)
-        for name in SERVICES:
-            until(lambda name=name: stack.is_healthy(name), f"{name} is healthy", stack, name)
-        yield stack
-    finally:
-        stack.stop()
+    # Not below pytest's own folder: PostgreSQL's user has to reach it.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        stack = ProductionStack(Path(folder))
+        try:
+            for name in SERVICES:
+                stack.start(name)
+            for name in SERVICES:
+                until(lambda name=name: stack.is_healthy(name), f"{name} is healthy", stack, name)
+            yield stack
+        finally:
+            stack.stop()
 
 
 def until(condition: Any, what: str, stack: ProductionStack, name: str, seconds: float = START_SECONDS) -> None:
