@@ -19,8 +19,8 @@ import probe
 
 WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 INTERVAL_SECONDS = 5.0
-# A busy machine may answer one probe late; several in a row are no accident.
-SILENCES_IN_A_ROW = 3
+# A busy machine may answer one probe late; twice in a row is no accident.
+SILENCES_IN_A_ROW = 2
 # An option of prctl(2): Triton does not outlive this process, in a container or not.
 PR_SET_PDEATHSIG = 1
 

@@ -58,6 +58,8 @@ class ProductionStack:
         environment, more = self._surroundings(name)
         paths = self._paths(name)
         made = [self._replaced(part, paths, name) for part in command]
+        if name in self.processes:
+            self.processes[name].stop()
         self.processes[name] = ChildProcess(
             [*made, *more], self.folder / f"{name}.log", environment, self.folder, GRACE_SECONDS
         )
