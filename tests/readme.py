@@ -9,6 +9,7 @@ from pathlib import Path
 from diffusion_engine.metrics import METRICS
 from diffusion_engine.samplers import SAMPLERS
 
+from benchmarks.readme_table import benchmark_table
 from bridge.observability.metrics import metrics_table as bridge_metrics_table
 from bridge.settings import settings_table
 
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "metrics": metrics_table,
     "bridge metrics": bridge_metrics_table,
+    "benchmarks": benchmark_table,
 }
 
 
