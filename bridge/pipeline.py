@@ -11,6 +11,7 @@ from bridge.acceptance import Acceptance
 from bridge.cancellation import Cancellations
 from bridge.codec import PictureCodec
 from bridge.deadline import Deadline
+from bridge.dropped_text import DroppedText, dropped_text
 from bridge.errors import BridgeError, DeadlineExceeded, ModelLost, ModelUnavailable
 from bridge.job import Job, Place
 from bridge.limits.admission import Admission
@@ -74,9 +75,11 @@ class ImagePipeline:
             generation = job.generation
             info = json.loads(outputs["INFO"].reshape(-1)[0])
             with picture.stage("encode"):
-                file = await self._codec.encode(outputs["IMAGE"][0], generation)
+                file, dropped = await asyncio.gather(
+                    self._codec.encode(outputs["IMAGE"][0], generation), dropped_text(self._triton, generation)
+                )
             elapsed = job.deadline.elapsed
-            picture.finished(elapsed, len(file), info)
+            picture.finished(elapsed, len(file), info, dropped)
         response = starweave_pb2.ImageResponse(
             request_id=request_id,
             image_data=file,
@@ -85,7 +88,7 @@ class ImagePipeline:
                 model=generation.family.name,
                 generation_time_ms=round(elapsed * 1000),
                 seed=generation.seed,
-                debug_info=_debug_info(job, info),
+                debug_info=_debug_info(job, info, dropped),
             ),
         )
         response.metadata.generated_at.GetCurrentTime()
@@ -167,7 +170,7 @@ class ImagePipeline:
                 self._cancellations.send(residency, place.generation_id)
 
 
-def _debug_info(job: Job, info: dict[str, Any]) -> dict[str, str]:
+def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText) -> dict[str, str]:
     """What the caller may want to know beyond STARWEAVE's own metadata; times in milliseconds."""
     generation = job.generation
     debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)}
@@ -175,6 +178,10 @@ def _debug_info(job: Job, info: dict[str, Any]) -> dict[str, str]:
     debug_info["generated_size"] = str(generation.generated_size)
     if job.fallback is not None:
         debug_info["fallback"] = job.fallback
+    if dropped.prompt:
+        debug_info["dropped_prompt"] = dropped.prompt
+    if dropped.negative_prompt:
+        debug_info["dropped_negative_prompt"] = dropped.negative_prompt
     if generation.strength is not None:
         debug_info["strength"] = f"{generation.strength:g}"
     if generation.variation is not None:

@@ -104,6 +104,8 @@ def _tokenizer(name: str, checkpoint: Checkpoint) -> ModelConfig:
         [
             Tensor("PROMPT_IDS", TYPE_INT64, (-1,)),
             Tensor("NEGATIVE_PROMPT_IDS", TYPE_INT64, (-1,)),
+            # What of both texts has no room in the last window. Made only where it is asked for.
+            Tensor("DROPPED", TYPE_STRING, (2,)),
         ],
         {
             "window": str(checkpoint.window),

@@ -78,6 +78,13 @@ class ClipWindows:
         filled = [self.start, *ids, self.end]
         return filled + [self.padding] * (self.length - len(filled))
 
+    def dropped(self, text: bytes) -> str:
+        """The end of a UTF-8 text that has no room in the last window; "" where all of it has."""
+        decoded = text.decode()
+        offsets: list[tuple[int, int]] = self.tokenizer.encode(decoded, add_special_tokens=False).offsets
+        room = (self.length - 2) * self.limit
+        return decoded[offsets[room][0] :] if len(offsets) > room else ""
+
 
 def _integer(parameters: Mapping[str, str], key: str, least: int = 0) -> int:
     value = parameters.get(key, "")

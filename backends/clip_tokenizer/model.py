@@ -30,12 +30,17 @@ class TritonPythonModel:
             ids = self._windows.encode([*prompts, *negatives])
         except InvalidPrompt as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
-        return pb_utils.InferenceResponse(
-            [
-                pb_utils.Tensor("PROMPT_IDS", ids[: len(prompts)]),
-                pb_utils.Tensor("NEGATIVE_PROMPT_IDS", ids[len(prompts) :]),
+        tensors = [
+            pb_utils.Tensor("PROMPT_IDS", ids[: len(prompts)]),
+            pb_utils.Tensor("NEGATIVE_PROMPT_IDS", ids[len(prompts) :]),
+        ]
+        if "DROPPED" in request.requested_output_names():
+            dropped = [
+                [self._windows.dropped(text).encode() for text in texts]
+                for texts in zip(prompts, negatives, strict=True)
             ]
-        )
+            tensors.append(pb_utils.Tensor("DROPPED", np.array(dropped, np.object_)))
+        return pb_utils.InferenceResponse(tensors)
 
 
 def _texts(request: Any, name: str) -> list[bytes] | None:

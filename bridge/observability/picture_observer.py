@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from opentelemetry.trace import Status, StatusCode
 
+from bridge.dropped_text import DroppedText
 from bridge.errors import BridgeError
 from bridge.generation import Generation
 from bridge.observability.metrics import Metrics
@@ -44,7 +45,7 @@ class ObservedPicture:
         """The picture was made by a family that stands in for the one asked for."""
         self._metrics.fallbacks.labels(self.generation.family.name, reason).inc()
 
-    def finished(self, seconds: float, size: int, info: dict[str, Any]) -> None:
+    def finished(self, seconds: float, size: int, info: dict[str, Any], dropped: DroppedText) -> None:
         """The picture's file of `size` bytes is ready, `seconds` after its request had arrived.
 
         `info` is the engine's, with times in milliseconds.
@@ -56,6 +57,8 @@ class ObservedPicture:
         metrics.picture_seconds.labels(family, generation.capability).observe(seconds)
         metrics.pixels.labels(family).inc(generation.size.width * generation.size.height)
         metrics.picture_bytes.labels(family, generation.output_format).inc(size)
+        if dropped != DroppedText():
+            metrics.dropped_prompts.labels(family).inc()
         for stage, duration in self._stages.items():
             metrics.stage_seconds.labels(family, stage).observe(duration)
 

@@ -11,7 +11,7 @@ from bridge.recovery.retry_budget import RetryBudget
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 4.0
 # A picture that takes its model process along would do so for ever; those beside it survive this often.
-_MOST_LOSSES = 2
+_MOST_LOSSES = 3
 
 
 @dataclass(frozen=True, slots=True)

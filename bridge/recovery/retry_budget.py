@@ -2,25 +2,25 @@
 
 from bridge.observability.metrics import Metrics
 
-# What each finished picture gives back: in the long run at most one in ten is made twice.
-_REFUND = 0.1
+# In the long run at most one picture in so many is made twice.
+_PICTURES_PER_RETRY = 10
 
 
 class RetryBudget:
     """Starts full with `size` retries, enough for all pictures under way to survive one loss of Triton."""
 
     def __init__(self, size: int, metrics: Metrics) -> None:
-        self._size = float(size)
-        self._left = float(size)
-        metrics.retries_left.set_function(lambda: self._left)
+        self._most = size * _PICTURES_PER_RETRY
+        self._left = self._most
+        metrics.retries_left.set_function(lambda: self._left // _PICTURES_PER_RETRY)
 
     def take(self) -> bool:
         """Takes one retry; False where none is left."""
-        if self._left < 1:
+        if self._left < _PICTURES_PER_RETRY:
             return False
-        self._left -= 1
+        self._left -= _PICTURES_PER_RETRY
         return True
 
     def refund(self) -> None:
         """A picture was finished."""
-        self._left = min(self._size, self._left + _REFUND)
+        self._left = min(self._most, self._left + 1)
