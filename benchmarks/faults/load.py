@@ -40,12 +40,13 @@ class Asked:
 
 @dataclass(slots=True)
 class Load:
-    """`clients` that each ask for the next picture when they have the one before."""
+    """`clients` that each ask for the next picture when they have the one before, and wait `deadline_seconds` for it."""
 
     address: str
     clients: int
     steps: int = 8
     side: int = 64
+    deadline_seconds: float = DEADLINE_SECONDS
     asked: list[Asked] = field(default_factory=list)
     _stopping: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -80,7 +81,7 @@ class Load:
             while not self._stopping:
                 began, failure, unanswered = time.monotonic(), "", False
                 try:
-                    failure = (await stub.GenerateImage(request, timeout=DEADLINE_SECONDS)).error
+                    failure = (await stub.GenerateImage(request, timeout=self.deadline_seconds)).error
                 except grpc.aio.AioRpcError as error:
                     failure = f"{error.code().name}: {error.details()}"
                     unanswered = error.code() is _UNANSWERED

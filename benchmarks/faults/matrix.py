@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from benchmarks.faults import clients, disks, processes, versions
-from benchmarks.faults.load import Load
+from benchmarks.faults.load import DEADLINE_SECONDS, Load
 from benchmarks.faults.server import Holdings, SupervisedServer
 
-_RECOVERY_SECONDS = 120.0
+_CLIENTS = 4
+_RECOVERY_SECONDS = 240.0
 _SETTLE_SECONDS = 20.0
 
 
@@ -65,18 +66,20 @@ class Outcome:
     leaks: tuple[str, ...]
 
 
-async def endure(server: SupervisedServer, fault: Fault, size: float, client_count: int = 4) -> Outcome:
+async def endure(
+    server: SupervisedServer, fault: Fault, size: float, deadline_seconds: float = DEADLINE_SECONDS
+) -> Outcome:
     """Lets a fault happen to a server under load, and waits until it has recovered and come to rest."""
     before = await asyncio.to_thread(server.holdings)
-    load = Load(server.address, client_count)
+    load = Load(server.address, _CLIENTS, deadline_seconds=deadline_seconds)
     load.start()
-    await load.until_made(client_count, 0, _RECOVERY_SECONDS)
+    await load.until_made(_CLIENTS, 0, _RECOVERY_SECONDS)
     happened = time.monotonic()
     await fault.happen(server, size)
-    await load.until_made(client_count, happened, _RECOVERY_SECONDS)
+    await load.until_made(_CLIENTS, happened, _RECOVERY_SECONDS)
     # Only now: what fails because the fault is being undone counts as well.
     await asyncio.to_thread(server.wait_until_ready)
-    await load.until_made(client_count, time.monotonic(), _RECOVERY_SECONDS)
+    await load.until_made(_CLIENTS, time.monotonic(), _RECOVERY_SECONDS)
     await load.stop()
     made = load.made_since(happened)
     return Outcome(
