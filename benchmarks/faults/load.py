@@ -40,7 +40,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Load:
-    """`clients` that each ask for the next picture when they have the one before, and wait `deadline_seconds` for it."""
+    """`clients` that ask for a picture when they have the one before, and wait `deadline_seconds` for each."""
 
     address: str
     clients: int
