@@ -1,7 +1,7 @@
 """A family of models as the bridge sees it: one checkpoint with its limits and defaults."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,7 +22,8 @@ class Capability(StrEnum):
 class Family:
     """One checkpoint, read from its ensemble's parameters in the catalog.
 
-    `ensembles` holds the name of the ensemble for each capability that has one; `capabilities` is what users are told.
+    `ensembles` holds the name of the ensemble for each capability that has one; `capabilities` is what users are told;
+    `versions` are all that the repository holds, `version` is the one that makes the pictures.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Family:
     max_prompt_characters: int
     ensembles: Mapping[str, str]
     models: tuple[str, ...]
+    versions: tuple[int, ...]
     fingerprint: str
 
     @property
@@ -54,6 +56,10 @@ class Family:
     def vae_decoder(self) -> str:
         """The name of the model that makes pixels of latents."""
         return f"{self.name}_vae_decoder"
+
+    def is_in(self, models: Container[str]) -> bool:
+        """Tells whether all of the family's ensembles are among the `models`."""
+        return all(ensemble in models for ensemble in self.ensembles.values())
 
     def answers_to(self, model: str) -> bool:
         """Tells whether a client that asks for `model` means this family."""
@@ -91,6 +97,7 @@ def read_family(entry: Mapping[str, Any]) -> Family:
         max_prompt_characters=parameters.integer("max_prompt_characters"),
         ensembles=dict(entry["ensembles"]),
         models=tuple(model["name"] for model in entry["models"]),
+        versions=tuple(sorted({version["version"] for model in entry["models"] for version in model["versions"]})),
         fingerprint=str(entry["fingerprint"]),
     )
 

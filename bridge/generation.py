@@ -49,6 +49,10 @@ class Generation:
         """The same picture at another size; it is generated at the nearest one that the family can make."""
         return replace(self, size=size, generated_size=self.family.sizes.nearest(size))
 
+    def made_by(self, version: int) -> "Generation":
+        """The same picture, made by that version of the family."""
+        return replace(self, family=replace(self.family, version=version))
+
     def varied(self, number: int, strength: float) -> "Generation":
         """The `number`-th variation (from 1): at strength 1 it is the picture of the seed `number` further on."""
         return replace(self, variation=Variation((self.seed + number) % SEEDS, strength))

@@ -18,6 +18,7 @@ from bridge.health import IMAGE_SERVICE, Health
 from bridge.input_pictures import PictureLimits
 from bridge.interceptor import ErrorInterceptor
 from bridge.limits.admission import Admission
+from bridge.loading import Loader
 from bridge.observability.call_observer import CallObserver
 from bridge.observability.metrics import Metrics
 from bridge.observability.metrics_server import MetricsServer
@@ -30,6 +31,7 @@ from bridge.recovery.circuits import Circuits
 from bridge.recovery.fallback import Fallback, parse_chains
 from bridge.recovery.retries import RetryPolicy
 from bridge.recovery.retry_budget import RetryBudget
+from bridge.residents import Residents
 from bridge.security.api_keys import ApiKeys
 from bridge.security.authentication import AuthenticationInterceptor
 from bridge.security.transport import TlsCredentials
@@ -53,7 +55,11 @@ class BridgeServer:
         self._metrics = Metrics()
         self._metrics_server: MetricsServer | None = None
         self._triton = Triton(settings.triton_url)
-        self._catalog = Catalog(self._triton, settings.catalog_interval, settings.fallback_models)
+        loader = Loader(self._triton)
+        self._residents = Residents(loader, settings.max_resident)
+        self._catalog = Catalog(
+            self._triton, loader, self._residents, settings.catalog_interval, settings.fallback_models
+        )
         self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
         self._cancellations = Cancellations(self._triton, self._metrics)
         self._pipeline = self._make_pipeline()
@@ -168,7 +174,7 @@ class BridgeServer:
         observer = PictureObserver(metrics, settings.log_prompts)
         acceptance = Acceptance(fallback, self._codec, admission, retry_policy, observer)
         return ImagePipeline(
-            *(self._triton, acceptance, self._codec, self._cancellations),
+            *(self._triton, self._residents, acceptance, self._codec, self._cancellations),
             *(admission, retry_policy, circuits, observer),
         )
 

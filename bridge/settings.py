@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     max_input_bytes: int = Field(20_000_000, ge=1, description="Bytes that an init image, and a mask, may have each.")
     max_input_pixels: int = Field(25_000_000, ge=1, description="Pixels that an init image, and a mask, may have each.")
     drain_grace: float = Field(15, ge=0, description="Seconds that pictures under way are given at shutdown.")
+    max_resident: int = Field(
+        4,
+        ge=1,
+        description="Families that Triton holds loaded; for a further one, that which was not used for longest goes.",
+    )
     catalog_interval: float = Field(
         2, gt=0, description="Seconds between two looks at the model repository for changes."
     )

@@ -11,6 +11,7 @@ from standalone.commands.export import export
 from standalone.commands.generate import generate
 from standalone.commands.models import models
 from standalone.commands.serve import serve
+from standalone.commands.versions import versions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,7 +19,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, doctor, export, demo, api_key):
+for verb in (serve, generate, models, doctor, export, versions, demo, api_key):
     main.add_command(verb)
 
 

@@ -39,3 +39,7 @@ class GenerationFailed(StandaloneError):
 
 class ExportUnavailable(StandaloneError):
     """The packages that export a checkpoint are not installed."""
+
+
+class VersionRefused(StandaloneError):
+    """A version of a family was not made the active one; the one before still is."""

@@ -38,8 +38,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "samplers": samplers_table,
     "settings": settings_table,
     "metrics": metrics_table,
-    "bridge metrics": bridge_metrics_table,
     "benchmarks": benchmark_table,
+    "bridge metrics": bridge_metrics_table,
 }
 
 

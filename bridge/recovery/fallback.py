@@ -99,6 +99,5 @@ class Fallback:
             return None
         if asked is None:
             return FallbackReason.UNKNOWN
-        residency = self._catalog.residency(asked)
-        has_failed = asked.name in self._circuits.open or (residency is not None and residency.is_lost)
+        has_failed = asked.name in self._circuits.open or self._catalog.residency(asked).is_lost
         return FallbackReason.FAILED if has_failed else FallbackReason.UNAVAILABLE
