@@ -103,7 +103,7 @@ class Catalog:
             elif not before and residency.state is State.AVAILABLE and residency.family.is_in(holdings.ready):
                 # Loaded for a bridge that was here before this one.
                 await self._bring_in(residency)
-        if not any(residency.state in (State.LOADED, State.LOADING) for residency in self._residencies.values()):
+        if self._residents.is_empty:
             await self._load_first()
 
     async def _follow(self, residency: Residency, before: dict[str, Family], holdings: Holdings) -> None:

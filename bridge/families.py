@@ -23,7 +23,8 @@ class Family:
     """One checkpoint, read from its ensemble's parameters in the catalog.
 
     `ensembles` holds the name of the ensemble for each capability that has one; `capabilities` is what users are told;
-    `versions` are all that the repository holds, `version` is the one that makes the pictures.
+    `versions` are all that the repository holds, `version` is the one that makes the pictures;
+    `text_encoder_fingerprint` stays the same over exports that leave the text encoder as it is.
     """
 
     name: str
@@ -46,6 +47,17 @@ class Family:
     models: tuple[str, ...]
     versions: tuple[int, ...]
     fingerprint: str
+    text_encoder_fingerprint: str
+
+    @property
+    def tokenizer(self) -> str:
+        """The name of the model that makes ids of prompts."""
+        return f"{self.name}_tokenizer"
+
+    @property
+    def text_encoder(self) -> str:
+        """The name of the model that makes embeddings of ids."""
+        return f"{self.name}_text_encoder"
 
     @property
     def unet(self) -> str:
@@ -73,6 +85,12 @@ def read_family(entry: Mapping[str, Any]) -> Family:
     Raises BrokenFamily, naming the parameter that is absent or not what it should be.
     """
     parameters = _Parameters(str(entry["name"]), entry["parameters"])
+    text_encoders = [
+        version["fingerprint"]
+        for model in entry["models"]
+        for version in model["versions"]
+        if model["name"] == f"{entry['name']}_text_encoder" and version["version"] == entry["version"]
+    ]
     return Family(
         name=str(entry["name"]),
         version=int(entry["version"]),
@@ -99,6 +117,7 @@ def read_family(entry: Mapping[str, Any]) -> Family:
         models=tuple(model["name"] for model in entry["models"]),
         versions=tuple(sorted({version["version"] for model in entry["models"] for version in model["versions"]})),
         fingerprint=str(entry["fingerprint"]),
+        text_encoder_fingerprint=str(text_encoders[0] if text_encoders else entry["fingerprint"]),
     )
 
 

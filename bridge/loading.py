@@ -11,8 +11,10 @@ from bridge.triton import Holdings, Triton
 
 logger = logging.getLogger(__name__)
 
-_QUERY_SECONDS = 30.0
+# What a user can do about a model that cannot be loaded.
 ADVICE = "choose another model or try again later."
+
+_QUERY_SECONDS = 30.0
 # A family that could not be loaded is tried again after this time even if nothing has changed: memory may be free.
 _RETRY_SECONDS = 30.0
 
@@ -96,9 +98,7 @@ class Loader:
         logger.error("The model %s version %d could not be loaded: %s", family.name, family.version, error.for_log)
         self._failures[family.name] = (family.fingerprint, time.monotonic())
         residency.problem = f"Version {family.version} could not be loaded: {_first_line(error.detail or str(error))}"
-        return ModelOutOfService(
-            f"The model {family.name} could not be loaded; choose another model or try again later."
-        )
+        return ModelOutOfService(f"The model {family.name} could not be loaded; {ADVICE}")
 
 
 def _other_versions(family: Family, holdings: Holdings) -> str:

@@ -2,12 +2,13 @@
 
 from bridge.families import Family
 from bridge.generation import SEEDS
+from bridge.prompts.presets import Presets
 from bridge.residency import Residency, State
 from bridge.sizes import SizePolicy
 from protos import starweave_pb2
 
 
-def model_info(family: Family, residency: Residency) -> starweave_pb2.ModelResponse.ModelInfo:
+def model_info(family: Family, residency: Residency, presets: Presets) -> starweave_pb2.ModelResponse.ModelInfo:
     """Describes one family and how Triton holds it."""
     low, high = family.sizes.allowed
     sides = f"int ({low}-{high})"
@@ -31,6 +32,8 @@ def model_info(family: Family, residency: Residency) -> starweave_pb2.ModelRespo
             "default_steps": str(family.default_steps),
             "default_guidance_scale": f"{family.default_guidance_scale:g}",
             "default_sampler": family.default_sampler,
+            "styles": ",".join(sorted(presets.styles(family))),
+            "qualities": ",".join(sorted(presets.qualities(family))),
             "max_prompt_characters": str(family.max_prompt_characters),
             "version": str(family.version),
             "aliases": ",".join(family.aliases),

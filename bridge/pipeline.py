@@ -179,8 +179,13 @@ def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText) -> dict[st
     """What the caller may want to know beyond STARWEAVE's own metadata; times in milliseconds."""
     generation = job.generation
     debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)}
+    debug_info |= generation.prompt_origin.debug_info()
+    debug_info["prompt"] = generation.prompt
+    debug_info["negative_prompt"] = generation.negative_prompt
     debug_info["requested_model"] = generation.requested_model
     debug_info["generated_size"] = str(generation.generated_size)
+    if job.merit:
+        debug_info["model_choice"] = job.merit
     if job.fallback is not None:
         debug_info["fallback"] = job.fallback
     if dropped.prompt:

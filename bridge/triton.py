@@ -140,6 +140,15 @@ class Triton:
         outputs = await self.infer(CATALOG_MODEL, inputs, ["CATALOG"], timeout=timeout)
         return _document(outputs["CATALOG"])
 
+    async def config(self, model: str, version: int, timeout: float) -> dict[str, Any]:
+        """A model's configuration as Triton serves it, in protobuf's JSON form."""
+        try:
+            answer = await self._client.get_model_config(model, str(version), as_json=True, client_timeout=timeout)
+        except InferenceServerException as error:
+            raise _translate(error) from error
+        config: dict[str, Any] = answer["config"]
+        return config
+
     async def holdings(self, timeout: float) -> Holdings:
         """Which versions of each model Triton has loaded, and which it could not load."""
         try:

@@ -33,6 +33,10 @@ class GraphMismatch(ExportError):
     """An exported graph does not compute what the checkpoint computes in torch."""
 
 
+class TargetUnavailable(ExportError):
+    """This machine lacks what an export for the target needs."""
+
+
 class NoSuchFamily(ExportError):
     """The repository has no family of that name."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from export import graphs
 from export.checkpoint import Checkpoint
 from export.compatibility import check_compatible
 from export.config_text import CONFIG, to_text
@@ -18,28 +17,26 @@ from export.deployment import Deployment, install_family, keep_ensembles
 from export.ensembles import ensembles
 from export.errors import IncompatibleFamily
 from export.family_parameters import FamilyParameters
-from export.graphs import Graph, Sample
+from export.gpu_configs import TENSORRT_ROWS, aim_cuda, aim_tensorrt, check_target
+from export.graph_writer import GraphWriter
 from export.model_configs import PARTS, catalog, composing_models
 from export.options import ExportOptions
+from export.progress import Bar, Report, no_bar
+from export.quality import Quality
 from export.repository import Repository
+from export.staged_version import StagedVersion
+from export.target import Target
+from export.tensorrt_plan import PlanBuilder
 from export.tokenizer import write_tokenizer
-from export.tracing import trace
-from export.verification import Comparison, compare
+from export.verification import Comparison
 
-_GRAPHS: Final[Mapping[str, Callable[[Checkpoint], Graph]]] = {
-    "text_encoder": graphs.text_encoder,
-    "unet": graphs.unet,
-    "vae_decoder": graphs.vae_decoder,
-    "vae_encoder": graphs.vae_encoder,
-    "inpaint_encoder": graphs.inpaint_encoder,
-}
 # Git keeps no empty folders, and these models' version folders hold nothing.
 _PLACEHOLDER: Final = ".gitkeep"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export wrote: the family, its new version, its models, and how close the graphs are to the checkpoint.
+    """What an export wrote: the family, its new version, its models, and how close to torch they are.
 
     `active` is the version that makes the pictures: the new one where it is the family's first.
     """
@@ -50,19 +47,23 @@ class ExportReport:
     repository: Path
     models: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
+    quality: Quality | None
 
 
-def export_family(options: ExportOptions, report: Callable[[str], None]) -> ExportReport:
+def export_family(options: ExportOptions, report: Report, bar: Bar = no_bar) -> ExportReport:
     """Writes the family into the repository as version 1, which serves at once, or as the next one.
 
     A further version waits beside the active one until it is activated. `report` is told in sentences what is being
-    done. Raises an ExportError, with the repository as it was.
+    done, `bar` goes around what takes long. Raises an ExportError, with the repository as it was.
     """
     options.check()
+    # Before gigabytes are loaded.
+    plans = PlanBuilder.find() if options.target is Target.TENSORRT else None
     repository = Repository(options.repository)
     with repository.staging() as staged:
         report(f"Loading {options.checkpoint}.")
-        checkpoint = Checkpoint.load(options.checkpoint)
+        with bar(f"Loading {options.checkpoint}"):
+            checkpoint = Checkpoint.load(options.checkpoint)
         names = [f"{options.name}_{part}" for part in PARTS]
         # One more than any version that is there: numbers are not used twice.
         version = max((number for name in names for number in repository.versions(name)), default=0) + 1
@@ -70,13 +71,24 @@ def export_family(options: ExportOptions, report: Callable[[str], None]) -> Expo
         parts = composing_models(checkpoint, parameters)
         fronts = ensembles(parameters)
         configs = (*parts.values(), *fronts)
+        writer = GraphWriter(checkpoint, parameters, options.precision)
+        if options.target is Target.CUDA:
+            aim_cuda(configs)
+        elif options.target is Target.TENSORRT:
+            aim_tensorrt(configs, writer.shapes("unet", *TENSORRT_ROWS), options.precision)
         deployment = Deployment.find(repository, options.name)
         check_compatible(repository, configs)
+        if options.target is not Target.CPU:
+            # On the CPU's the operator may have set another provider since.
+            check_target(repository, configs)
         if deployment is not None:
             _check_models(deployment, configs)
+        folders = {part: _stage(config, version, staged) for part, config in parts.items()}
         comparisons: list[Comparison] = []
-        for part, config in parts.items():
-            comparisons += _write_part(part, checkpoint, parameters, _stage(config, version, staged), report)
+        for part, folder in folders.items():
+            comparisons += _write_part(part, writer, checkpoint, folder, report, bar)
+        staged_version = StagedVersion(options, checkpoint, parameters, writer, folders, plans)
+        quality = staged_version.finish(comparisons, report, bar)
         keep_ensembles(staged, options.name, version, fronts)
 
         models = tuple(config.name for config in parts.values())
@@ -93,7 +105,7 @@ def export_family(options: ExportOptions, report: Callable[[str], None]) -> Expo
     standing = "active" if active == version else f"waits there to be activated; version {active} is active"
     report(f"Version {version} of {options.name} is in {options.repository} and {standing}.")
     names = [*models, *(config.name for config in fronts)]
-    return ExportReport(options.name, version, active, options.repository, tuple(names), tuple(comparisons))
+    return ExportReport(options.name, version, active, options.repository, tuple(names), tuple(comparisons), quality)
 
 
 def _check_models(deployment: Deployment, configs: Sequence[ModelConfig]) -> None:
@@ -115,23 +127,13 @@ def _stage(config: ModelConfig, version: int, staged: Path) -> Path:
 
 
 def _write_part(
-    part: str, checkpoint: Checkpoint, parameters: FamilyParameters, folder: Path, report: Callable[[str], None]
+    part: str, writer: GraphWriter, checkpoint: Checkpoint, folder: Path, report: Report, bar: Bar
 ) -> list[Comparison]:
     """Fills the version folder of one model, and compares its graph, where it has one, with the checkpoint."""
     if part == "tokenizer":
         write_tokenizer(checkpoint.tokenizer, folder / "tokenizer.json")
         return []
-    graph = _GRAPHS[part](checkpoint)
-    path = folder / "model.onnx"
-    report(f"Writing {part}.")
-    small = Sample(2, parameters.min_size, parameters.min_size + parameters.size_multiple, windows=2)
-    trace(graph, path, small)
     if part == "unet":
         document = json.dumps(checkpoint.scheduler_config, indent=2, sort_keys=True)
         (folder / "scheduler_config.json").write_text(f"{document}\n", encoding="utf-8")
-    native = Sample(2, parameters.native_width, parameters.native_height, windows=1)
-    comparisons = []
-    for comparison in compare(part, graph, path, (native, replace(small, batch=3))):
-        report(f"Compared {comparison}.")
-        comparisons.append(comparison)
-    return comparisons
+    return writer.write(part, folder / "model.onnx", report, bar)

@@ -40,7 +40,7 @@ WEIGHT_PARAMETERS: Final = (
     "vae_scale_factor",
     "scaling_factor",
 )
-_MAX_WINDOWS: Final = 4
+MAX_WINDOWS: Final = 4
 _MAX_WAITING: Final = 256
 # ONNX Runtime takes all cores.
 _THREADS: Final = {"intra_op_thread_count": "0"}
@@ -100,7 +100,7 @@ def _tokenizer(name: str, checkpoint: Checkpoint) -> ModelConfig:
         ],
         {
             "window": str(checkpoint.window),
-            "max_windows": str(_MAX_WINDOWS),
+            "max_windows": str(MAX_WINDOWS),
             "bos_token_id": str(tokenizer.bos_token_id),
             "eos_token_id": str(tokenizer.eos_token_id),
             "pad_token_id": str(tokenizer.pad_token_id),

@@ -37,6 +37,10 @@ class GenerationFailed(StandaloneError):
     """The server answered with an error instead of a picture."""
 
 
+class LibraryUnusable(StandaloneError):
+    """The image library cannot be reached or is not as it should be."""
+
+
 class ExportUnavailable(StandaloneError):
     """The packages that export a checkpoint are not installed."""
 

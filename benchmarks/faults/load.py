@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,12 +75,15 @@ class Load:
         await asyncio.gather(*self._tasks)
 
     async def _client(self, number: int) -> None:
-        settings = starweave_pb2.ImageSettings(width=self.side, height=self.side, steps=self.steps, seed=number)
-        request = starweave_pb2.ImageRequest(prompt="a red circle", settings=settings)
+        # Never twice the same picture: the library would have it.
+        rng = random.Random(f"{number} {time.monotonic()}")
+        settings = starweave_pb2.ImageSettings(width=self.side, height=self.side, steps=self.steps)
         async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
             stub: Any = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
             while not self._stopping:
                 began, failure, unanswered = time.monotonic(), "", False
+                settings.seed = rng.randrange(2**31)
+                request = starweave_pb2.ImageRequest(prompt="a red circle", settings=settings)
                 try:
                     failure = (await stub.GenerateImage(request, timeout=self.deadline_seconds)).error
                 except grpc.aio.AioRpcError as error:

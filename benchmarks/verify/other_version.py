@@ -14,8 +14,8 @@ from export.config_text import CONFIG
 from export.deployment import Deployment, keep_ensembles
 
 GRAPH: Final = "model.onnx"
-# Of the spread of a weight's values: enough that no picture is like another version's, little enough to be a picture.
-_NOISE: Final = 0.05
+# Of the spread of a weight's values: enough that even another version's text encoder alone shows in a picture.
+_NOISE: Final = 0.3
 
 
 def stage_other_version(deployment: Deployment, staged: Path, number: int) -> None:

@@ -90,6 +90,7 @@ class _Redeployment:
         self._triton_url = triton_url
         self._bridge_address = bridge_address
         self._references: dict[int, Pictures] = {}
+        self._mixed: list[float] = []
         self._checks: list[Check] = []
         self._active = 1
 
@@ -113,6 +114,10 @@ class _Redeployment:
             models = VersionClient(client, FAMILY, version)
             _wait_until(models.is_loaded)
             self._references[version] = [models.picture(request) for request in REQUESTS]
+            if version != self._active:
+                mixed = VersionClient(client, FAMILY, version, self._active)
+                pictures = map(mixed.picture, REQUESTS)
+                self._mixed += map(_psnr, pictures, self._references[version])
 
     def judge(self, given: Sequence[Given], seconds: float) -> Findings:
         """Compares every picture with the references."""
@@ -131,9 +136,10 @@ class _Redeployment:
             Check(f"{len(failed)} of {len(given)} requests failed. {failed[0] if failed else ''}".strip(), not failed),
             Check(f"{mixed} of {len(made)} pictures are not those of the version that they report.", not mixed),
             Check(f"{misnamed} of {len(made)} files name another version than the answer.", not misnamed),
+            Check(f"No two versions make like pictures: {max(others):.0f} dB at most.", max(others) < OTHER_DB),
             Check(
-                f"No two versions make like pictures: {max(others):.0f} dB at most.",
-                max(others) < OTHER_DB,
+                f"Another version's text encoder alone would be seen: {max(self._mixed):.0f} dB at most.",
+                max(self._mixed) < SAME_DB,
             ),
             Check(f"Every version made pictures: {by_version}.", all(by_version.values())),
         ]
@@ -142,6 +148,7 @@ class _Redeployment:
             "pictures": len(made),
             "least likeness to the reference in dB": min(likeness, default=0.0),
             "greatest likeness of two versions in dB": max(others),
+            "greatest likeness with another version's text encoder in dB": max(self._mixed),
         }
         return Findings((*self._checks, *checks), figures)
 

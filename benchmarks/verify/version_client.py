@@ -12,6 +12,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from protos import starweave_pb2
 
+_PARTS = ("tokenizer", "text_encoder", "unet", "vae_decoder")
 _SECONDS = 300.0
 
 Array = npt.NDArray[Any]
@@ -19,15 +20,19 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class VersionClient:
-    """Calls the models of one version of a family at Triton's gRPC service."""
+    """Calls the models of one version of a family at Triton's gRPC service.
+
+    `encoder_version` is that of the text encoder alone, for a picture as it must not be: mixed of two versions.
+    """
 
     client: triton_grpc.InferenceServerClient
     family: str
     version: int
+    encoder_version: int | None = None
 
     def is_loaded(self) -> bool:
-        """Whether Triton has loaded this version of the UNet, which takes longest."""
-        return bool(self.client.is_model_ready(f"{self.family}_unet", str(self.version)))
+        """Whether Triton has loaded this version of the models that a picture takes."""
+        return all(self.client.is_model_ready(f"{self.family}_{part}", str(self.version)) for part in _PARTS)
 
     def picture(self, request: starweave_pb2.ImageRequest) -> npt.NDArray[np.uint8]:
         """The picture [h, w, 3] of a request that sets its size, steps, guidance scale, seed and sampler."""
@@ -62,10 +67,11 @@ class VersionClient:
             tensor = triton_grpc.InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
             tensor.set_data_from_numpy(array)
             tensors.append(tensor)
+        version = (self.encoder_version or self.version) if part == "text_encoder" else self.version
         result = self.client.infer(
             f"{self.family}_{part}",
             tensors,
-            model_version=str(self.version),
+            model_version=str(version),
             outputs=[triton_grpc.InferRequestedOutput(name) for name in outputs],
             client_timeout=_SECONDS,
         )

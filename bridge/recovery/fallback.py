@@ -24,10 +24,14 @@ class FallbackReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FamilyChoice:
-    """The family that makes a picture; `reason` tells why it is not the one asked for, None where it is."""
+    """The family that makes a picture; `reason` tells why it is not the one asked for, None where it is.
+
+    `merit` says why it was taken where that was left to the server.
+    """
 
     residency: Residency
     reason: FallbackReason | None
+    merit: str = ""
 
 
 def parse_chains(text: str) -> dict[str, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from export.errors import IncompatibleFamily
 from export.family import ExportReport, export_family
 from export.model_configs import PARTS
 from export.repository import Repository
+from export.verification import FP32_TOLERANCE
 from tests.checkpoint import CHECKPOINT
 
 GRAPHS = [part for part in PARTS if part != "tokenizer"]
@@ -51,9 +52,10 @@ def random_inputs(graph: onnxruntime.InferenceSession) -> dict[str, npt.NDArray[
 
 def test_a_fresh_export_holds_the_same_files_and_configurations_as_the_repository(exported: ExportReport) -> None:
     fresh = files(exported.repository)
-    assert fresh == files(REPOSITORY)
+    assert fresh == [path for path in files(REPOSITORY) if path.name != "contact_sheet.png"]
     for path in fresh:
-        if path.suffix != ".onnx":
+        # The record holds the graphs' hashes, which another machine's rounding changes.
+        if path.suffix != ".onnx" and path.name != "export.json":
             assert (exported.repository / path).read_text() == (REPOSITORY / path).read_text(), path
 
 
@@ -81,7 +83,7 @@ def test_every_graph_was_compared_at_two_batch_sizes_and_two_resolutions(exporte
         assert {comparison.shape[0] for comparison in compared} == {2, 3}
         for output in {comparison.output for comparison in compared}:
             assert len({comparison.shape[1:] for comparison in compared if comparison.output == output}) == 2
-        assert all(comparison.close for comparison in compared)
+        assert all(comparison.within(FP32_TOLERANCE) for comparison in compared)
 
 
 def test_every_row_has_its_own_timestep(exported: ExportReport) -> None:

@@ -165,12 +165,16 @@ class ProductionStack:
                 *(f"--{kind}-address={LOOPBACK}" for kind in ("http", "grpc", "metrics")),
             ]
         if name.startswith("bridge"):
-            pair = name.removeprefix("bridge-")
+            pair, paths = name.removeprefix("bridge-"), self._paths(name)
             environment |= self._services[name]["environment"]
             environment |= {
                 "PYTHONPATH": str(PROJECT),
                 "STARWEAVE_TRITON_URL": f"{LOOPBACK}:{self.port(f'triton-{pair}', 8001)}",
                 "STARWEAVE_LIMITS_URL": f"redis://{LOOPBACK}:{self.port('redis', 6379)}/0",
+                "STARWEAVE_LIBRARY": paths["/var/lib/starweave/library"],
+                "STARWEAVE_LIBRARY_BLOBS": paths["/var/lib/starweave/blobs"],
+                "STARWEAVE_LIBRARY_DATABASE": "postgresql://starweave@/starweave"
+                f"?host={self.folder / 'postgres'}&port={self.port('postgres', 5432)}",
                 # A busy machine may need minutes to start Triton again.
                 "STARWEAVE_RECOVERY_WAIT": "240",
                 "STARWEAVE_HOST": LOOPBACK,
