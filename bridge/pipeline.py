@@ -31,6 +31,13 @@ logger = logging.getLogger(__name__)
 # What the engine tells of a generation that is passed on in `debug_info`.
 _ENGINE_INFO = ("version", "sampler", "steps", "evaluations", "guidance_scale")
 _ENGINE_FIGURES = ("waiting_ms", "denoising_ms", "mean_rows", "steps_waited")
+# What `debug_info` tells of the picture itself, whoever asked for it.
+PICTURE_INFO = (
+    *_ENGINE_INFO,
+    *_ENGINE_FIGURES,
+    *("generated_size", "strength", "variation_seed", "variation_strength", "upscale", "upscaler"),
+    *("dropped_prompt", "dropped_negative_prompt"),
+)
 # A Triton that is there answers at once, a busy one a little later; one that is gone refuses the connection.
 _LIVE_SECONDS = 5.0
 
@@ -183,19 +190,25 @@ class ImagePipeline:
                 self._cancellations.send(residency, place.generation_id)
 
 
+def asked_info(job: Job) -> dict[str, str]:
+    """The part of `debug_info` that tells of the one who asked: equal for equal requests only if they ask alike."""
+    generation = job.generation
+    info = generation.prompt_origin.debug_info()
+    info["prompt"] = generation.prompt
+    info["negative_prompt"] = generation.negative_prompt
+    info["requested_model"] = generation.requested_model
+    if job.merit:
+        info["model_choice"] = job.merit
+    if job.fallback is not None:
+        info["fallback"] = job.fallback
+    return info
+
+
 def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText, upscaler: Upscaler | None) -> dict[str, str]:
     """What the caller may want to know beyond STARWEAVE's own metadata; times in milliseconds."""
     generation = job.generation
-    debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)}
-    debug_info |= generation.prompt_origin.debug_info()
-    debug_info["prompt"] = generation.prompt
-    debug_info["negative_prompt"] = generation.negative_prompt
-    debug_info["requested_model"] = generation.requested_model
+    debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)} | asked_info(job)
     debug_info["generated_size"] = str(generation.generated_size)
-    if job.merit:
-        debug_info["model_choice"] = job.merit
-    if job.fallback is not None:
-        debug_info["fallback"] = job.fallback
     if dropped.prompt:
         debug_info["dropped_prompt"] = dropped.prompt
     if dropped.negative_prompt:

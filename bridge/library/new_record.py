@@ -28,6 +28,8 @@ def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str,
         "priority": str(generation.priority),
         "generated_size": str(generation.generated_size),
     }
+    if generation.upscale > 1:
+        settings["upscale"] = str(generation.upscale)
     if generation.strength is not None:
         settings["strength"] = f"{generation.strength:g}"
     if generation.variation is not None:
@@ -51,8 +53,8 @@ def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str,
         template=origin.template,
         experiment=origin.experiment,
         seed=generation.seed,
-        width=generation.size.width,
-        height=generation.size.height,
+        width=generation.finished_size.width,
+        height=generation.finished_size.height,
         generation_ms=response.metadata.generation_time_ms,
         repeat_key=repeat_key if as_accepted else "",
         repeat_of=repeat_of,

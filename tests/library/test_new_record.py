@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from bridge.library.new_record import new_record
+from bridge.sizes import Size
 from protos import starweave_pb2
 from tests.library.test_repeat_key import job
 
@@ -32,3 +33,9 @@ async def test_a_picture_of_a_stand_in_is_no_repeat_of_the_one_asked_for(model: 
     record = new_record(job(), response(model, version), "key")
     assert (record.family, record.version) == (model, int(version))
     assert (record.repeat_key, record.fingerprint, record.space) == ("", "", "")
+
+
+async def test_the_size_is_that_of_the_finished_picture() -> None:
+    record = new_record(job(size=Size(96, 64), upscale=2), response(), "key")
+    assert (record.width, record.height, record.settings["upscale"]) == (192, 128, "2")
+    assert "upscale" not in new_record(job(), response(), "key").settings
