@@ -3,7 +3,6 @@
 import asyncio
 import sys
 
-from limits.errors import ConfigurationError
 from pydantic import ValidationError
 
 from bridge.observability.logs import set_up_logging
@@ -15,7 +14,7 @@ from bridge.settings import Settings, read_settings
 async def _serve(settings: Settings) -> None:
     try:
         server = BridgeServer(settings)
-    except (OSError, ValueError, ConfigurationError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"The bridge cannot start: {error}")
     try:
         await server.start()

@@ -48,7 +48,7 @@ class BridgeServer:
     """One bridge in front of one Triton. Made and used inside a running event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises OSError, ValueError or limits.errors.ConfigurationError where a file or an address is of no use."""
+        """Raises OSError or ValueError where a file or an address in the settings is of no use."""
         self._settings = settings
         self._metrics = Metrics()
         self._metrics_server: MetricsServer | None = None
@@ -56,6 +56,7 @@ class BridgeServer:
         self._catalog = Catalog(self._triton, settings.catalog_interval, settings.fallback_models)
         self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
         self._cancellations = Cancellations(self._triton, self._metrics)
+        self._admission = Admission(settings.limits, self._metrics)
         self._pipeline = self._make_pipeline()
         prober = Prober(self._triton, settings.probe_timeout)
         self._health = Health(self._catalog, prober, settings.probe_interval, self._metrics)
@@ -146,6 +147,7 @@ class BridgeServer:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
         await self._cancellations.sent()
+        await self._admission.close()
         await self._triton.close()
         self._codec.close()
         if self._metrics_server is not None:
@@ -157,12 +159,11 @@ class BridgeServer:
         circuits = Circuits(settings.circuit_failures, settings.circuit_seconds, metrics)
         fallback = Fallback(self._catalog, circuits, parse_chains(settings.fallback_chains))
         retry_policy = RetryPolicy(settings.recovery_wait, RetryBudget(settings.retry_budget, metrics))
-        admission = Admission(settings.limits, metrics)
         observer = PictureObserver(metrics, settings.log_prompts)
-        acceptance = Acceptance(fallback, self._codec, admission, retry_policy, observer)
+        acceptance = Acceptance(fallback, self._codec, self._admission, retry_policy, observer)
         return ImagePipeline(
             *(self._triton, acceptance, self._codec, self._cancellations),
-            *(admission, retry_policy, circuits, observer),
+            *(self._admission, retry_policy, circuits, observer),
         )
 
     def _make_interceptors(self) -> list[Any]:
