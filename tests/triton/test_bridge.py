@@ -15,6 +15,7 @@ from PIL import Image
 from bridge.triton import Triton
 from protos import starweave_pb2, starweave_pb2_grpc
 from tests.triton.bridge_in_process import codes, pixels, running
+from tests.triton.cut_connection import way_to
 
 Progress = starweave_pb2.ImageProgress
 PROMPT = "a red circle on a blue background"
@@ -240,6 +241,25 @@ async def test_a_unary_client_that_goes_away_stops_the_engine(images: Any, engin
     call.cancel()
     await until_idle(engine)
     assert await last_step(engine) - before < 100
+
+
+@pytest.mark.usefixtures("bridge_address")
+async def test_a_broken_connection_costs_no_picture_and_leaves_nothing_behind(triton_url: str, engine: Triton) -> None:
+    """Triton goes on with what nobody can take from it any more, until it is told."""
+    await until_idle(engine)
+    async with way_to(triton_url) as (way, near_end), running(near_end) as bridge:
+        call = bridge.images.GenerateImageStream(request(**WATCHED, seed=5))
+        while (await call.read()).stage != Progress.DENOISING:
+            pass
+        way.cut()
+        while (message := await call.read()).stage != Progress.FINISHED:
+            pass
+        again = await bridge.images.GenerateImage(request(**WATCHED, seed=5))
+    assert np.abs(pixels(message.result) - pixels(again)).max() <= 2
+    record = await engine.control("demo_unet", 1, {"op": "record", "last": 500}, 10)
+    steps = [step["ids"] for step in record["steps"]]
+    first, second = (sum(name in ids for ids in steps) for name in (message.request_id, f"{message.request_id}.1"))
+    assert 0 < first < second == 40
 
 
 async def test_the_requests_time_limit_ends_it_in_band(images: Any, engine: Triton) -> None:
