@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from export.errors import ExportError
 from export.family import export_family
+from export.json_text import json_text
 from export.options import (
     DEFAULT_GUIDANCE_SCALE,
     DEFAULT_STEPS,
@@ -16,6 +18,9 @@ from export.options import (
     ExportOptions,
     SizePolicy,
 )
+from export.precision import Precision
+from export.progress import TerminalProgress
+from export.target import Target
 
 
 @click.command()
@@ -51,6 +56,24 @@ from export.options import (
     show_default=True,
     help="Sizes the family can't make: 'fit' resizes the nearest it can, 'exact' refuses.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice([precision.value for precision in Precision]),
+    default=Precision.FP32.value,
+    show_default=True,
+    help="What the graphs compute in; fp16 is for GPUs.",
+)
+@click.option(
+    "--target",
+    type=click.Choice([target.value for target in Target]),
+    default=Target.CPU.value,
+    show_default=True,
+    help="What the family will run on.",
+)
+@click.option(
+    "--quality/--no-quality", default=True, show_default=True, help="Paint fixed prompts and compare with torch."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write the result, or the error, as JSON to standard output.")
 def export(
     checkpoint: str,
     name: str,
@@ -62,6 +85,10 @@ def export(
     default_steps: int,
     default_guidance_scale: float,
     size_policy: str,
+    precision: str,
+    target: str,
+    quality: bool,
+    as_json: bool,
 ) -> None:
     """Export CHECKPOINT, a diffusers folder or Hugging Face id, as a family of Triton models."""
     options = ExportOptions(
@@ -75,8 +102,16 @@ def export(
         default_steps=default_steps,
         default_guidance_scale=default_guidance_scale,
         size_policy=SizePolicy(size_policy),
+        precision=Precision(precision),
+        target=Target(target),
+        quality=quality,
     )
+    progress = TerminalProgress()
     try:
-        export_family(options, click.echo)
+        report = export_family(options, progress.say, progress.bar)
     except ExportError as error:
+        if as_json:
+            click.echo(json_text({"error": str(error), "kind": type(error).__name__}))
         raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json_text(asdict(report)))

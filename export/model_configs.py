@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_INT64, TYPE_STRING, ModelConfig, ModelInstanceGroup
 
 from export.checkpoint import Checkpoint
@@ -28,8 +27,10 @@ from export.tensors import (
 PARTS: Final = ("tokenizer", "text_encoder", "unet", "vae_decoder", "vae_encoder", "inpaint_encoder")
 MAX_BATCH_SIZE: Final = 16
 
-# What the weights of a version need; limits and defaults may differ from version to version.
+# What the versions of a model have in common: a version is loaded before its own configuration is the model's. Limits
+# and defaults may differ.
 WEIGHT_PARAMETERS: Final = (
+    "samplers",
     "window",
     "bos_token_id",
     "eos_token_id",
@@ -39,20 +40,10 @@ WEIGHT_PARAMETERS: Final = (
     "vae_scale_factor",
     "scaling_factor",
 )
-_MAX_WINDOWS: Final = 4
+MAX_WINDOWS: Final = 4
 _MAX_WAITING: Final = 256
 # ONNX Runtime takes all cores.
 _THREADS: Final = {"intra_op_thread_count": "0"}
-
-
-def to_text(config: ModelConfig) -> str:
-    """The message in the form of a `config.pbtxt`."""
-    return text_format.MessageToString(config, as_utf8=True)
-
-
-def from_text(text: str) -> ModelConfig:
-    """Parses a `config.pbtxt`; raises `google.protobuf.text_format.ParseError`."""
-    return text_format.Parse(text, ModelConfig())
 
 
 def set_parameters(config: ModelConfig, parameters: Mapping[str, str]) -> None:
@@ -109,7 +100,7 @@ def _tokenizer(name: str, checkpoint: Checkpoint) -> ModelConfig:
         ],
         {
             "window": str(checkpoint.window),
-            "max_windows": str(_MAX_WINDOWS),
+            "max_windows": str(MAX_WINDOWS),
             "bos_token_id": str(tokenizer.bos_token_id),
             "eos_token_id": str(tokenizer.eos_token_id),
             "pad_token_id": str(tokenizer.pad_token_id),

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from export.errors import InvalidOption
+from export.precision import Precision
+from export.target import Target
 
 DEFAULT_STEPS: Final = 20
 DEFAULT_GUIDANCE_SCALE: Final = 7.5
@@ -42,7 +44,8 @@ class ExportOptions:
 
     `checkpoint` is a diffusers folder or an id on the Hugging Face Hub. `name` becomes the family's name and the start
     of its models' names. `source` is what clients are told about where the weights come from; by default the id, or
-    the folder's name. `display_name` is `name` by default.
+    the folder's name. `display_name` is `name` by default. `target` is what the family will run on. With `quality`
+    fixed prompts are painted and compared with torch.
     """
 
     checkpoint: str
@@ -55,6 +58,9 @@ class ExportOptions:
     default_steps: int = DEFAULT_STEPS
     default_guidance_scale: float = DEFAULT_GUIDANCE_SCALE
     size_policy: SizePolicy = SizePolicy.EXACT
+    precision: Precision = Precision.FP32
+    target: Target = Target.CPU
+    quality: bool = False
 
     def check(self) -> None:
         """Raises InvalidOption, saying what is accepted."""
