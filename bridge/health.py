@@ -15,6 +15,8 @@ from bridge.residency import Resident
 logger = logging.getLogger(__name__)
 
 IMAGE_SERVICE = "starweave.ImageGenerationService"
+# SERVING as long as the bridge itself answers, whatever became of Triton: for whoever would start the bridge again.
+BRIDGE_SERVICE = "starweave.bridge"
 # SERVING: every model process of the loaded families answers. NOT_SERVING: one has died or Triton is gone; whoever
 # supervises Triton starts it again. UNKNOWN: nothing is loaded yet.
 MODELS_SERVICE = "starweave.models"
@@ -52,6 +54,7 @@ class Health:
 
     async def start(self) -> None:
         """Sets the services before the server is reachable."""
+        await self.servicer.set(BRIDGE_SERVICE, Status.SERVING)
         await self._tell(self._service, self._models)
 
     async def run(self) -> None:

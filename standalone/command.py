@@ -6,6 +6,7 @@ import click
 
 from standalone.commands.api_key import api_key
 from standalone.commands.demo import demo
+from standalone.commands.doctor import doctor
 from standalone.commands.experiment import experiment
 from standalone.commands.export import export, export_upscaler
 from standalone.commands.generate import generate
@@ -24,7 +25,7 @@ def main() -> None:
 
 VERBS = (
     *(serve, generate, models, library, usage, experiment, preferences),
-    *(export, export_upscaler, versions, demo, api_key),
+    *(export, export_upscaler, versions, demo, doctor, api_key),
 )
 for verb in VERBS:
     main.add_command(verb)
