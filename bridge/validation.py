@@ -71,6 +71,8 @@ def validate_names(request: starweave_pb2.ImageRequest) -> None:
     problems = [
         _text_problem("model", request.model, MAX_NAME_CHARACTERS),
         _text_problem("user_id", request.user_id, MAX_NAME_CHARACTERS),
+        _text_problem("style", request.settings.style, MAX_NAME_CHARACTERS),
+        _text_problem("quality", request.settings.quality, MAX_NAME_CHARACTERS),
     ]
     if any(problems):
         raise InvalidRequest(" ".join(problem for problem in problems if problem))

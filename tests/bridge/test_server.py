@@ -49,6 +49,30 @@ async def test_a_picture_fails_in_band(bridge: Running) -> None:
     assert ("starweave-error-code", "UNAVAILABLE") in tuple(await call.trailing_metadata())
 
 
+@pytest.mark.parametrize(("method", "progress"), [("GenerateImage", False), ("GenerateImageStream", True)])
+async def test_text_that_is_not_utf8_is_an_invalid_request(bridge: Running, method: str, progress: bool) -> None:
+    """Sent as bytes: no client's library would let it through."""
+    answer_type = starweave_pb2.ImageProgress if progress else starweave_pb2.ImageResponse
+    path = f"/starweave.ImageGenerationService/{method}"
+    call = bridge.channel.unary_stream(path, response_deserializer=answer_type.FromString)(b"\x0a\x02\xff\xfe")
+    (answer,) = [answer async for answer in call]
+    response = answer.result if progress else answer
+    assert response.error == "The request cannot be read; its texts must be UTF-8."
+    assert ("starweave-error-code", "INVALID_ARGUMENT") in tuple(await call.trailing_metadata())
+
+
+async def test_a_message_beyond_the_limit_is_refused() -> None:
+    server = BridgeServer(Settings(host="localhost", port=0, max_message_bytes=10_000, recovery_wait=0))
+    port = await server.start()
+    async with grpc.aio.insecure_channel(f"localhost:{port}") as channel:
+        stub: Any = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError, match="larger than max") as caught:
+            await stub.GenerateImage(starweave_pb2.ImageRequest(prompt="a fox", init_image=bytes(10_000)))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await stub.GenerateImage(starweave_pb2.ImageRequest(prompt="a fox"))).error.startswith("No model")
+    await server.stop()
+
+
 async def test_there_are_no_models(bridge: Running) -> None:
     stub: Any = starweave_pb2_grpc.ImageGenerationServiceStub(bridge.channel)
     assert not (await stub.GetImageModels(starweave_pb2.ModelRequest())).models

@@ -15,6 +15,7 @@ from bridge.validation import (
     size_from,
     time_limit,
     validate,
+    validate_names,
     validate_variation_strength,
 )
 from protos import starweave_pb2
@@ -126,6 +127,32 @@ def test_a_bad_prompt_is_refused(prompt: str, problem: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         validate(request(prompt), family())
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"model": "m" * 257}, "model is 257 characters long; it may have up to 256."),
+        ({"user_id": "u" * 1_000_000}, "user_id is 1000000 characters long; it may have up to 256."),
+        ({"user_id": "a\nb\x1b"}, "user_id holds the control character U+001B"),
+    ],
+)
+def test_a_name_out_of_range_is_refused(fields: dict[str, str], problem: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        validate_names(starweave_pb2.ImageRequest(**fields))
+    assert problem in str(caught.value)
+    validate_names(starweave_pb2.ImageRequest(model="m" * 256, user_id="ünï"))
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt", "style", "quality", "sampler", "output_format"])
+def test_a_megabyte_of_text_is_refused_in_a_few_words(field: str) -> None:
+    text = "x" * 1_000_000
+    wish = request(text) if field == "prompt" else request(**{field: text})
+    with pytest.raises(InvalidRequest) as caught:
+        validate_names(wish)
+        validate(wish, family())
+    assert field in str(caught.value)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("prompt", ["a" * 40, "two\nlines\tand a tab", "狐 🦊 é"])
