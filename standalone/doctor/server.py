@@ -59,11 +59,11 @@ def examine(address: str) -> Iterator[Finding]:
 def _models(channel: grpc.Channel) -> Iterator[Finding]:
     listed = image_service(channel).GetImageModels(starweave_pb2.ModelRequest(), timeout=_LIST_SECONDS).models
     for model in listed:
-        status = model.parameters["status"]
-        if status == "ready":
-            yield Finding.well(_SUBJECT, f"The model {model.id} is ready, version {model.parameters['version']}.")
+        status, problem = model.parameters["status"], model.parameters.get("problem")
+        if problem:
+            yield Finding.wrong(_SUBJECT, f"The model {model.id} is {status}: {problem}")
         else:
-            yield Finding.note(_SUBJECT, f"The model {model.id} is not ready: {status}.")
+            yield Finding.well(_SUBJECT, f"The model {model.id} is {status}, version {model.parameters['version']}.")
 
 
 def _picture(channel: grpc.Channel) -> Finding:

@@ -16,7 +16,7 @@ from standalone.stack import StackSettings
 def test_a_running_server_is_well(bridge_address: str) -> None:
     outcome = CliRunner().invoke(main, ["doctor", "--address", bridge_address])
     assert outcome.exit_code == 0, outcome.output
-    assert "ok    Server: The model demo is ready, version 1." in outcome.stdout
+    assert "ok    Server: The model demo is loaded, version 1." in outcome.stdout
     assert "ok    Server: A picture of one step took " in outcome.stdout
 
 

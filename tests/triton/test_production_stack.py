@@ -26,10 +26,11 @@ from tests.triton.production_stack import ProductionStack
 
 START_SECONDS = 150.0
 SERVICES = ("postgres", "redis", "triton-1", "triton-2", "bridge-1", "bridge-2", "envoy", "prometheus")
-# No GPU, no API key, no failure and no limit reached: their queries answer nothing.
+# No GPU, no API key, no style, no failure and no limit reached: their queries answer nothing.
 EMPTY = (
     "nv_gpu_", "key_pictures_total", "fallbacks_total", "retries_total", "refusals_total", "circuit_open",
     "cancels_total", 'code!="OK', 'code!~"OK', 'code="CANCELLED"', "nv_inference_request_failure", "dropped_prompts",
+    "styled_pictures_total", "exposures_total",
 )  # fmt: skip
 
 
