@@ -59,7 +59,7 @@ class Bridge:
         self.triton = Triton()
         loader = Loader(self.triton)  # type: ignore[arg-type]
         self.residents = Residents(loader, max_resident)
-        self.catalog = Catalog(self.triton, loader, self.residents, 1, Presets([]))  # type: ignore[arg-type]
+        self.catalog = Catalog(self.triton, loader, self.residents, 1, ())  # type: ignore[arg-type]
 
     def __getitem__(self, name: str) -> Residency:
         return self.catalog.resolve(name, Capability.TEXT_TO_IMAGE)
