@@ -211,7 +211,10 @@ class BridgeServer:
         )
         ratings = ModelRatingsReader(self._library)
         chooser = ModelChooser(self._catalog, circuits, self._presets, ratings, metrics)
-        acceptance = Acceptance(chooser, fallback, prompts, self._codec, admission, retry_policy, observer)
+        acceptance = Acceptance(
+            *(chooser, fallback, prompts, self._codec, admission, retry_policy, observer),
+            *(self._catalog.upscalers, settings.max_upscaled_pixels),
+        )
         return ImagePipeline(
             *(self._triton, self._residents, acceptance, self._codec, self._cancellations),
             *(admission, retry_policy, circuits, observer),
