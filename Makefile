@@ -38,7 +38,7 @@ bench-quick: .venv/develop.stamp $(PROTOS)
 verify: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks.verify $(PARTS)
 
-# Only the checkpoints of real size, with a report of their own. Takes 12 GB of memory, 20 GB of disk and half an hour.
+# Only the checkpoints of real size, with a report of their own; each takes about 10 GB of disk, one after the other.
 verify-large: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks.verify large --results benchmarks/results/large
 
