@@ -15,15 +15,17 @@ from export.checkpoint import Checkpoint
 from export.ensembles import ensembles
 from export.family_parameters import FamilyParameters
 from export.graphs import Graph, Sample
+from export.loading import load
 from export.model_configs import PARTS, catalog, composing_models, to_text
 from export.options import ExportOptions
 from export.repository import CONFIG, Repository
-from export.tokenizer import write_tokenizer
+from export.tokenizer import write_tokenizers
 from export.tracing import trace
 from export.verification import Comparison, compare
 
 _GRAPHS: Final[Mapping[str, Callable[[Checkpoint], Graph]]] = {
     "text_encoder": graphs.text_encoder,
+    "text_encoder_2": graphs.text_encoder_2,
     "unet": graphs.unet,
     "vae_decoder": graphs.vae_decoder,
     "vae_encoder": graphs.vae_encoder,
@@ -53,11 +55,11 @@ def export_family(options: ExportOptions, report: Callable[[str], None]) -> Expo
     repository = Repository(options.repository)
     with repository.staging() as staged:
         report(f"Loading {options.checkpoint}.")
-        checkpoint = Checkpoint.load(options.checkpoint)
+        checkpoint = load(options)
         version = repository.next_version([f"{options.name}_{part}" for part in PARTS])
         parameters = FamilyParameters.derive(checkpoint, options, version)
         parts = composing_models(checkpoint, parameters)
-        fronts = ensembles(parameters)
+        fronts = ensembles(checkpoint, parameters)
         active = repository.active_version(options.name, fronts[-1].name)
         for config in (*parts.values(), *fronts):
             repository.check_compatible(config)
@@ -91,7 +93,7 @@ def _write_part(
 ) -> list[Comparison]:
     """Fills the version folder of one model, and compares its graph, where it has one, with the checkpoint."""
     if part == "tokenizer":
-        write_tokenizer(checkpoint.tokenizer, folder / "tokenizer.json")
+        write_tokenizers(checkpoint.tokenizers, folder)
         return []
     graph = _GRAPHS[part](checkpoint)
     path = folder / "model.onnx"
