@@ -45,12 +45,17 @@ NAMES = {np.int64: "INT64", np.int32: "INT32", np.float32: "FP32", np.uint8: "UI
 
 def tensor(name: str, value: Any) -> triton_grpc.InferInput:
     """An input of batch 1; texts become BYTES, everything else the type that the contract gives its name."""
-    if isinstance(value, str | bytes):
-        encoded = value.encode() if isinstance(value, str) else value
-        array: npt.NDArray[Any] = np.array([[encoded]], np.object_)
+    return tensors(name, [value])
+
+
+def tensors(name: str, values: list[Any]) -> triton_grpc.InferInput:
+    """An input of as many rows as there are values."""
+    if isinstance(values[0], str | bytes):
+        encoded = [[value.encode() if isinstance(value, str) else value] for value in values]
+        array: npt.NDArray[Any] = np.array(encoded, np.object_)
         kind = "BYTES"
     else:
-        array = np.atleast_1d(np.asarray(value, TYPES[name]))[None]
+        array = np.stack([np.atleast_1d(np.asarray(value, TYPES[name])) for value in values])
         kind = NAMES[TYPES[name]]
     made = triton_grpc.InferInput(name, list(array.shape), kind)
     made.set_data_from_numpy(array)
@@ -89,12 +94,7 @@ class FamilyClient:
 
     def pictures(self, rows: list[dict[str, Any]]) -> list[Made]:
         """Pictures from the ensemble in one request; every row has the same inputs."""
-        inputs = []
-        for name in rows[0]:
-            columns = [tensor(name, row[name]) for row in rows]
-            arrays = [column.as_numpy() for column in columns]
-            inputs.append(triton_grpc.InferInput(name, [len(rows), *arrays[0].shape[1:]], columns[0].datatype()))
-            inputs[-1].set_data_from_numpy(np.concatenate(arrays))
+        inputs = [tensors(name, [row[name] for row in rows]) for name in rows[0]]
         result = self.client.infer(self.family, inputs, client_timeout=self.timeout_seconds)
         images, infos = result.as_numpy("IMAGE"), result.as_numpy("INFO")
         return [Made(image, json.loads(info[0])) for image, info in zip(images, infos, strict=True)]

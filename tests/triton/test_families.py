@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,55 +17,23 @@ import torch
 import tritonclient.grpc as triton_grpc
 from PIL import Image
 
-import export.family
 from export.family import export_family
-from export.graphs import Graph, Sample
-from export.model_configs import from_text
+from export.model_configs import catalog, from_text, to_text
 from export.options import ExportOptions
-from export.tracing import trace
-from export.verification import Comparison, compare
 from standalone.triton import Triton, TritonPorts
 from tests.triton import small_checkpoints
 from tests.triton.conftest import START_SECONDS
 from tests.triton.diffusers_reference import CLOSE_DB, CLOSE_LATENTS, FAR_DB, psnr
 from tests.triton.family_client import FamilyClient
+from tests.triton.small_checkpoints import PIXELS
 
 PROMPT = "a red circle left of a yellow star!"
 OTHER_PROMPT = "a white moon on a green background"
-SEED, WIDTH, HEIGHT = 42, 96, 64
+SEED, WIDTH, HEIGHT = 42, 48, 32
 OTHER_TIME_IDS = (300.0, 200.0, 40.0, 10.0, 128.0, 256.0)
 KINDS = small_checkpoints.kinds()
 # Kinds whose guidance is off unless it is asked for.
 FEW_STEPS = ("sd_turbo", "sdxl_turbo", "sdxl_lightning")
-
-
-class GraphStore:
-    """Traces and compares each graph once: kinds that differ by their scheduler have the same ones, and most the VAE.
-
-    What is taken from the store is still compared below, as a picture with diffusers' picture.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def trace(self, graph: Graph, path: Path, sample: Sample) -> None:
-        stored = self._stored(graph)
-        if not stored.exists():
-            trace(graph, stored, sample)
-        shutil.copy(stored, path)
-
-    def compare(self, part: str, graph: Graph, path: Path, samples: tuple[Sample, ...]) -> Iterator[Comparison]:
-        compared = self._stored(graph).with_suffix(".compared")
-        if not compared.exists():
-            yield from compare(part, graph, path, samples)
-            compared.touch()
-
-    def _stored(self, graph: Graph) -> Path:
-        digest = hashlib.sha256(repr((graph.module, graph.outputs, graph.dynamic_axes)).encode())
-        for name, weights in graph.module.state_dict().items():
-            digest.update(name.encode())
-            digest.update(weights.numpy().tobytes())
-        return self._folder / f"{digest.hexdigest()}.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +44,23 @@ class Served:
     repository: Path
     client: triton_grpc.InferenceServerClient
 
-    def family(self, name: str) -> FamilyClient:
-        """A loaded family."""
-        xl = KINDS[name].weights == "sdxl"
-        kinds = ("_inpaint",) if name == "repainting" else ("", "_image_to_image", "_inpaint")
-        family = FamilyClient(self.client, name, text_encoders=("", "_2") if xl else ("",), kinds=kinds)
+    def export(self, name: str) -> None:
+        """Makes a kind's checkpoint and its family, where that has not been done yet."""
+        if not (self.checkpoints / name).exists():
+            small_checkpoints.save(KINDS[name], self.checkpoints / name)
+            export_family(ExportOptions(str(self.checkpoints / name), name, self.repository), lambda sentence: None)
+
+    def family(self, name: str, kind: str = "") -> FamilyClient:
+        """A family, with what one of its ensembles needs loaded."""
+        self.export(name)
+        encoders = ("", "_2") if KINDS[name].weights == "sdxl" else ("",)
+        family = FamilyClient(self.client, name, text_encoders=encoders, kinds=(kind,))
         family.load()
         return family
 
     def parameters(self, name: str) -> dict[str, str]:
         """What the family says of itself."""
+        self.export(name)
         ensemble = f"{name}_inpaint" if name == "repainting" else name
         config = from_text((self.repository / ensemble / "config.pbtxt").read_text())
         return {key: value.string_value for key, value in config.parameters.items()}
@@ -112,17 +85,11 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def served(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """All kinds in one repository and one Triton; a test loads the family that it needs."""
+    """One repository and one Triton for all kinds; a test exports and loads the family that it needs."""
     folder = tmp_path_factory.mktemp("families")
     repository = folder / "model_repository"
-    (folder / "graphs").mkdir()
-    store = GraphStore(folder / "graphs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export.family, "trace", store.trace)
-        patch.setattr(export.family, "compare", store.compare)
-        for name, kind in KINDS.items():
-            small_checkpoints.save(kind, folder / name)
-            export_family(ExportOptions(str(folder / name), name, repository), lambda sentence: None)
+    (repository / "catalog" / "1").mkdir(parents=True)
+    (repository / "catalog" / "config.pbtxt").write_text(to_text(catalog()))
     with serve(repository, folder) as client:
         yield Served(folder, repository, client)
 
@@ -228,10 +195,10 @@ def test_a_negative_prompt_is_what_the_pipeline_makes_of_it(served: Served, name
 
 def scene() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """An init image, and a mask over its right half."""
-    y, x = np.mgrid[:64, :64]
-    image = np.full((64, 64, 3), (252, 211, 60), np.uint8)
-    image[(x - 20) ** 2 + (y - 20) ** 2 < 15**2] = (56, 142, 60)
-    return image, np.where(x >= 32, 255, 0).astype(np.uint8)[:, :, None]
+    y, x = np.mgrid[:PIXELS, :PIXELS]
+    image = np.full((PIXELS, PIXELS, 3), (252, 211, 60), np.uint8)
+    image[(x - 10) ** 2 + (y - 10) ** 2 < 8**2] = (56, 142, 60)
+    return image, np.where(x >= PIXELS // 2, 255, 0).astype(np.uint8)[:, :, None]
 
 
 @pytest.mark.parametrize(
@@ -240,17 +207,17 @@ def scene() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         ("sdxl", "image_to_image", "StableDiffusionXLImg2ImgPipeline"),
         ("sdxl", "inpaint", "StableDiffusionXLInpaintPipeline"),
         ("repainting", "inpaint", ""),
-        ("lcm", "image_to_image", "LatentConsistencyModelImg2ImgPipeline"),
+        ("lcm", "image_to_image", "StableDiffusionImg2ImgPipeline"),
     ],
 )
 def test_pictures_from_pictures_equal_diffusers(served: Served, name: str, kind: str, pipeline: str) -> None:
     image, mask = scene()
-    family = served.family(name)
-    settings: dict[str, Any] = {"INIT_IMAGE": image, "STRENGTH": 0.6, "STEPS": 5, "GUIDANCE_SCALE": 6.0, "SEED": SEED}
-    theirs: dict[str, Any] = {"image": Image.fromarray(image), "strength": 0.6, "num_inference_steps": 5}
+    family = served.family(name, f"_{kind}")
+    settings: dict[str, Any] = {"INIT_IMAGE": image, "STRENGTH": 0.4, "STEPS": 8, "GUIDANCE_SCALE": 6.0, "SEED": SEED}
+    theirs: dict[str, Any] = {"image": Image.fromarray(image), "strength": 0.4, "num_inference_steps": 8}
     if kind == "inpaint":
         settings["MASK"] = mask
-        theirs |= {"mask_image": Image.fromarray(mask[:, :, 0]), "width": 64, "height": 64}
+        theirs |= {"mask_image": Image.fromarray(mask[:, :, 0]), "width": PIXELS, "height": PIXELS}
     latents, picture = paint(served.pipeline(name, pipeline), prompt=PROMPT, guidance_scale=6.0, **theirs)
     assert psnr(family.picture(kind=kind, PROMPT=PROMPT, **settings).image, picture) >= CLOSE_DB
     if kind == "inpaint":
@@ -259,7 +226,7 @@ def test_pictures_from_pictures_equal_diffusers(served: Served, name: str, kind:
     others: Mapping[str, dict[str, Any]] = {
         "prompt": {"PROMPT": OTHER_PROMPT},
         "guidance": {"GUIDANCE_SCALE": 1.5},
-        "steps": {"STEPS": 2},
+        "steps": {"STEPS": 3},
         "init image": {"INIT_IMAGE": 255 - image},
     }
     for setting, change in others.items():
@@ -272,7 +239,9 @@ def test_pictures_with_conditions_of_their_own_share_the_steps_of_a_batch(served
     settings: dict[str, Any] = {"STEPS": 3, "GUIDANCE_SCALE": 6.0, "SEED": SEED}
     each = [{"PROMPT": PROMPT}, {"PROMPT": OTHER_PROMPT, "TIME_IDS": OTHER_TIME_IDS, "GUIDANCE_SCALE": 1.0}]
     alone = [family.picture(**settings | inputs).image for inputs in each]
-    together = family.pictures([settings | {"TIME_IDS": (64, 64, 0, 0, 64, 64)} | inputs for inputs in each])
+    together = family.pictures(
+        [settings | {"TIME_IDS": (PIXELS, PIXELS, 0, 0, PIXELS, PIXELS)} | inputs for inputs in each]
+    )
     for made, one in zip(together, alone, strict=True):
         assert made.info["mean_rows"] == 3
         assert psnr(made.image, one) >= CLOSE_DB
