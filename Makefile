@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 PROTOS := protos/starweave_pb2.py
 
-.PHONY: demo serve test lint bench bench-quick proto readme
+.PHONY: demo serve test lint bench bench-quick verify proto readme
 .SILENT:
 
 # PROMPT="..." changes the prompt.
@@ -32,6 +32,10 @@ bench: .venv/develop.stamp $(PROTOS)
 # In under 8 minutes: one family, fewer loads, trials and pictures.
 bench-quick: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks --quick
+
+# What the tests run small, at full count, with a report; PARTS="..." runs some of it.
+verify: .venv/develop.stamp $(PROTOS)
+	$(BIN)/python -m benchmarks.verify $(PARTS)
 
 # Writes README's generated parts.
 readme: .venv/develop.stamp $(PROTOS)

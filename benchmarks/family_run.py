@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from benchmarks import perf_analyzer, starweave_baseline
 from benchmarks.bare_session import Arrangement, BareLoop, Throughput, arrangements
+from benchmarks.decode_contention import DecodeContention, decode_contention
 from benchmarks.engine_record import StepFigures, last_steps
 from benchmarks.family import Family, Server
 from benchmarks.image_client import serve_load
@@ -57,6 +58,7 @@ class FamilyFigures:
     curve: StepCurve
     step: StepSeconds
     limits: list[Throughput]
+    decode: list[DecodeContention]
     starweave_choices: dict[str, float]
     starweave_best: Workers
     trials: list[Trial]
@@ -97,6 +99,7 @@ class FamilyRun:
             for arrangement in arrangements(cores, self._plan.batches)
         ]
         best = max(limits, key=lambda each: each.pictures_per_second).arrangement
+        decode = self._decode() if self._plan.decode_seconds else []
         alone = min(self._loop.picture_seconds(cores, 3))
         self._fixed_seconds = max(alone - curve.alone(self._uniform(1, -1)[0]), 0)
         self._report(f"{name}: the STARWEAVE-style baseline's best")
@@ -121,6 +124,7 @@ class FamilyRun:
             curve=curve,
             step=step,
             limits=limits,
+            decode=decode,
             starweave_choices={str(each): rate for each, rate in choices.items()},
             starweave_best=workers,
             trials=trials,
@@ -129,6 +133,11 @@ class FamilyRun:
             usage_after=server_usage(),
             commands=self._commands,
         )
+
+    def _decode(self) -> list[DecodeContention]:
+        self._report(f"{self._family.name}: the VAE decoder beside the denoising")
+        repository, seconds = self._server.repository, self._plan.decode_seconds
+        return decode_contention(self._family, repository, self._machine, self._plan.batches, seconds)
 
     def _choose(self, workers: Workers) -> float:
         with running_baseline(self._family.checkpoint, workers) as address:

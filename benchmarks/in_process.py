@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -104,15 +105,24 @@ class RealMachine:
         start = start_from_noise(picture, table, (LATENT_CHANNELS, side, side))
         return Generation.begin("", picture, table, self._condition, self._condition, start)
 
-    def _step_seconds(self, rows: int) -> float:
+    def step_of(self, rows: int) -> Callable[[], None]:
+        """One UNet evaluation of that many native rows, to be taken again and again."""
         side = self._native_size // PIXELS_A_LATENT
         sample = np.zeros((rows, LATENT_CHANNELS, side, side), np.float32)
         timesteps = np.full(rows, 500, np.float32)
         conditions = {name: np.repeat(row[None], rows, axis=0) for name, row in self._condition.items()}
+
+        def step() -> None:
+            self._session.run(sample, timesteps, conditions)
+
+        return step
+
+    def _step_seconds(self, rows: int) -> float:
+        step = self.step_of(rows)
         seconds = []
         for _ in range(_RUNS + 1):
             before = time.perf_counter()
-            self._session.run(sample, timesteps, conditions)
+            step()
             seconds.append(time.perf_counter() - before)
         # The first run of a shape allocates its memory.
         return float(np.median(seconds[1:]))

@@ -13,13 +13,15 @@ class Plan:
     speed meets them all. `step_runs` is how often a single UNet step is timed. `clients` are those of the closed loops,
     `saturated` the one of them that throughputs are compared at; a loop makes `pictures_per_client` for each, at least
     `fewest_pictures` and at most `most_pictures`. `baseline_choices` is how many worker and thread counts the baseline
-    is tried with.
+    is tried with. `decode_seconds` is how long each arrangement of the VAE decoder works beside the denoising; 0 leaves
+    that out.
     """
 
     trials: int
     step_runs: int
     limit_seconds: float
     batches: tuple[int, ...]
+    decode_seconds: float
     clients: tuple[int, ...]
     saturated: int
     pictures_per_client: int
@@ -39,7 +41,9 @@ class Plan:
 
     def beside(self) -> Plan:
         """Less of it, for a family whose figures stand beside the main one's."""
-        return replace(self, trials=min(self.trials, 2), clients=(1, self.saturated), poisson_loads=())
+        return replace(
+            self, trials=min(self.trials, 2), clients=(1, self.saturated), decode_seconds=0, poisson_loads=()
+        )
 
 
 FULL = Plan(
@@ -47,6 +51,7 @@ FULL = Plan(
     step_runs=20,
     limit_seconds=8,
     batches=(2, 4, 8),
+    decode_seconds=2,
     clients=(1, 4, 16, 64),
     saturated=16,
     pictures_per_client=3,
@@ -65,6 +70,7 @@ QUICK = Plan(
     step_runs=20,
     limit_seconds=5,
     batches=(2, 4),
+    decode_seconds=0,
     clients=(1, 16),
     saturated=16,
     pictures_per_client=2,

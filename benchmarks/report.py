@@ -90,6 +90,7 @@ def _family(run: FamilyFigures) -> str:
             f"The STARWEAVE-style baseline; the trials use its best, {run.starweave_best}.",
             _table("workers pictures/s", baseline_rows),
             _throughputs(run),
+            *_decode(run),
             f"The ensemble's figures are perf_analyzer's (`{command}` and the like), latencies in seconds.",
             _table("process peak-MiB CPU-s/picture", usage),
             f"CPU seconds are those of the load through the bridge with {run.saturated} clients. The UNet's steps "
@@ -118,6 +119,28 @@ def _throughputs(run: FamilyFigures) -> str:
     baseline = trials[0].starweave
     rows += [_closed("baseline", clients, [trial.starweave[clients] for trial in trials]) for clients in baseline]
     return _table("path clients pictures/s mean p50 p95 p99", rows)
+
+
+def _decode(run: FamilyFigures) -> list[str]:
+    if not run.decode:
+        return []
+    rows = [
+        (
+            f"{each.side}x{each.side}",
+            each.threads,
+            each.batch,
+            f"{each.decode:.1f}",
+            f"{each.lost:.1f}",
+            f"{each.stall:.1f}",
+        )
+        for each in run.decode
+    ]
+    return [
+        "The VAE decoder in a process of its own beside denoising steps of eight rows, both always at work: "
+        "milliseconds from one decoded picture to the next, milliseconds of denoising lost for each, and the 99th "
+        "percentile of a step over the median of one alone.",
+        _table("picture threads batch ms/picture lost-ms/picture p99-step", rows),
+    ]
 
 
 def _closed(path: str, clients: int, served: Sequence[Served]) -> Row:

@@ -3,18 +3,23 @@
 import asyncio
 import sys
 
+from limits.errors import ConfigurationError
 from pydantic import ValidationError
 
-from bridge.request_log import set_up_logging
+from bridge.observability.logs import set_up_logging
+from bridge.observability.tracing import set_up_tracing
 from bridge.server import BridgeServer
 from bridge.settings import Settings, read_settings
 
 
 async def _serve(settings: Settings) -> None:
-    server = BridgeServer(settings)
+    try:
+        server = BridgeServer(settings)
+    except (OSError, ValueError, ConfigurationError) as error:
+        sys.exit(f"The bridge cannot start: {error}")
     try:
         await server.start()
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         sys.exit(f"The bridge cannot listen on {settings.host}:{settings.port}: {error}")
     await server.serve()
 
@@ -26,7 +31,8 @@ def main() -> None:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}." for detail in error.errors()]
         sys.exit("The settings cannot be used. " + " ".join(problems))
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
+    set_up_tracing()
     asyncio.run(_serve(settings))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from bridge.errors import BridgeError, ModelNotLoaded
+from bridge.observability.metrics import Metrics
 from bridge.residency import Residency
 from bridge.triton import Triton
 
@@ -20,12 +21,14 @@ class Cancellations:
     order reaches the engine also before the generation does: the engine remembers it.
     """
 
-    def __init__(self, triton: Triton) -> None:
+    def __init__(self, triton: Triton, metrics: Metrics) -> None:
         self._triton = triton
+        self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, residency: Residency, request_id: str) -> None:
         """Starts cancelling a generation on every version that may hold it; returns at once."""
+        self._metrics.cancels.labels(residency.family.name).inc()
         for version in residency.unet_versions:
             task = asyncio.create_task(self._cancel(residency.family.unet, version, request_id))
             self._tasks.add(task)
@@ -46,4 +49,6 @@ class Cancellations:
                 return
             except BridgeError as error:
                 if attempt == _ATTEMPTS:
-                    logger.warning("%s: the cancel did not reach %s version %d: %s", request_id, unet, version, error)
+                    logger.warning(
+                        "%s: the cancel did not reach %s version %d: %s", request_id, unet, version, error.for_log
+                    )

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
-from bridge.errors import BridgeError, BrokenFamily, ModelUnavailable
+from bridge.errors import BridgeError, BrokenFamily, ModelOutOfService, ModelUnavailable
 from bridge.families import Capability, Family, read_family
 from bridge.residency import Residency
 from bridge.triton import Triton
@@ -48,18 +48,22 @@ class Catalog:
         """How Triton holds this family, or None where it does not."""
         return self._residencies.get(family.name)
 
-    def resolve(self, model: str, capability: Capability) -> Residency:
+    def resolve(self, model: str, capability: Capability, shunned: Container[str] = ()) -> Residency:
         """The family that makes pictures for a client that asks for `model` (an id, name, alias or "").
 
         An unknown model falls back to the configured families, then to the first that is ready; families that offer
-        the capability come before those that do not. Raises ModelUnavailable where the family is known but not
-        ready, or where no family is.
+        the capability come before those that do not, and none whose name is in `shunned` stands in. Raises
+        ModelUnavailable where the family is known but not ready, or where no family is.
         """
         for family in self._families.values():
             if model and family.answers_to(model):
                 return self._ready(family.name)
         candidates = [self._residencies.get(name) for name in (*self._fallback_models, *self._residencies)]
-        ready = [residency for residency in candidates if residency is not None and not residency.is_lost]
+        ready = [
+            residency
+            for residency in candidates
+            if residency is not None and not residency.is_lost and residency.family.name not in shunned
+        ]
         if not ready:
             raise ModelUnavailable("No model is ready at the moment; try again in a few seconds.")
         return next((residency for residency in ready if capability in residency.family.ensembles), ready[0])
@@ -73,7 +77,7 @@ class Catalog:
             except BridgeError as error:
                 # Triton may be starting or being started again: said once, at the change.
                 log = logger.warning if self._reachable else logger.debug
-                log("The catalog cannot be read: %s", error)
+                log("The catalog cannot be read: %s", error.for_log)
                 self._reachable = False
             await asyncio.sleep(self._interval)
 
@@ -100,8 +104,11 @@ class Catalog:
     def _ready(self, name: str) -> Residency:
         residency = self._residencies.get(name)
         if residency is None:
-            reason = "could not be loaded" if name in self._failed else "is being loaded"
-            raise ModelUnavailable(f"The model {name} {reason}; try again later or choose another model.")
+            if name in self._failed:
+                raise ModelOutOfService(
+                    f"The model {name} could not be loaded; choose another model or try again later."
+                )
+            raise ModelUnavailable(f"The model {name} is being loaded; try again later or choose another model.")
         if residency.is_lost:
             raise ModelUnavailable(f"The model {name} has failed and is being started again; try again in a minute.")
         return residency
@@ -131,7 +138,7 @@ class Catalog:
             ready = await self._triton.ready_versions(_QUERY_SECONDS)
         except BridgeError as error:
             self._failed[family.name] = (family.fingerprint, now)
-            logger.error("The model %s version %d could not be loaded: %s", family.name, family.version, error)
+            logger.error("The model %s version %d could not be loaded: %s", family.name, family.version, error.for_log)
             return
         self._failed.pop(family.name, None)
         logger.info("The model %s version %d is loaded.", family.name, family.version)
@@ -147,7 +154,7 @@ class Catalog:
             try:
                 await self._triton.unload(ensemble)
             except BridgeError as error:
-                logger.error("The model %s could not be unloaded: %s", ensemble, error)
+                logger.error("The model %s could not be unloaded: %s", ensemble, error.for_log)
                 return
         logger.info("The model %s is no longer in the repository; it is unloaded.", family.name)
 

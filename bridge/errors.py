@@ -6,9 +6,18 @@ import grpc
 
 
 class BridgeError(Exception):
-    """Root of the bridge's errors."""
+    """Root of the bridge's errors; `detail` is for the log only, such as the words of another program."""
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+
+    def __init__(self, text: str, detail: str = "") -> None:
+        super().__init__(text)
+        self.detail = detail
+
+    @property
+    def for_log(self) -> str:
+        """The text with its detail."""
+        return f"{self} ({self.detail})" if self.detail else str(self)
 
 
 class InvalidRequest(BridgeError):
@@ -23,6 +32,16 @@ class Overloaded(BridgeError):
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+class LimitReached(Overloaded):
+    """A user or an API key asks for more than its share; others may still be served."""
+
+
+class Unauthenticated(BridgeError):
+    """The call carries no API key that the bridge knows."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+
+
 class DeadlineExceeded(BridgeError):
     """The picture was not finished within the request's time limit."""
 
@@ -33,6 +52,14 @@ class ModelUnavailable(BridgeError):
     """The model cannot be reached: Triton is down, or the model is not loaded or has failed."""
 
     code = grpc.StatusCode.UNAVAILABLE
+
+
+class ModelLost(ModelUnavailable):
+    """What held the picture died while it was being made; the work done on it is gone."""
+
+
+class ModelOutOfService(ModelUnavailable):
+    """The model is not expected back within seconds: waiting for it does not help."""
 
 
 class ModelProcessDied(ModelUnavailable):

@@ -8,6 +8,7 @@ from grpc_health.v1.health import aio  # type: ignore[attr-defined]  # the stubs
 
 from bridge.catalog import Catalog
 from bridge.errors import ModelUnavailable
+from bridge.observability.metrics import Metrics
 from bridge.probes import ModelProcess, Outcome, Prober
 from bridge.residency import Residency
 
@@ -36,11 +37,13 @@ class Status(IntEnum):
 class Health:
     """Probes the models, fails what is under way on a family that has died, and sets the health services."""
 
-    def __init__(self, catalog: Catalog, prober: Prober, interval: float) -> None:
+    def __init__(self, catalog: Catalog, prober: Prober, interval: float, metrics: Metrics) -> None:
         self._catalog = catalog
         self._prober = prober
         self.servicer = aio.HealthServicer()
         self._interval = interval
+        self._ready = metrics.family_ready
+        self._measured: set[tuple[str, str]] = set()
         self._failures: dict[ModelProcess, int] = {}
         self._silences = 0
         self._was_live = False
@@ -61,6 +64,12 @@ class Health:
 
     async def _probe(self) -> tuple[Status, Status]:
         """Returns the status of the image service and of the models."""
+        try:
+            return await self._ask()
+        finally:
+            self._measure()
+
+    async def _ask(self) -> tuple[Status, Status]:
         if not await self._prober.is_live():
             return Status.NOT_SERVING, self._silent()
         self._was_live = True
@@ -112,6 +121,17 @@ class Health:
                 ModelUnavailable("The model server stopped while the picture was being made; try again in a minute.")
             )
         return Status.NOT_SERVING
+
+    def _measure(self) -> None:
+        ready = {
+            (residency.family.name, str(residency.family.version)): residency.is_complete and not residency.is_lost
+            for residency in self._catalog.residencies
+        }
+        for gone in self._measured - ready.keys():
+            self._ready.remove(*gone)
+        for labels, is_ready in ready.items():
+            self._ready.labels(*labels).set(is_ready)
+        self._measured = set(ready)
 
     async def stop(self) -> None:
         """Says NOT_SERVING for good."""

@@ -28,7 +28,7 @@ def as_bridge_error(error: Exception, request_id: str) -> BridgeError:
 def failed_response(error: BridgeError, request_id: str) -> starweave_pb2.ImageResponse:
     """The response for a picture that was not made; logs the failure."""
     log = logger.error if error.code is grpc.StatusCode.INTERNAL else logger.info
-    log("%s: %s", error.code.name, error)
+    log("%s: %s", error.code.name, error.for_log, extra={"code": error.code.name})
     return starweave_pb2.ImageResponse(request_id=request_id, error=str(error))
 
 

@@ -1,25 +1,26 @@
-"""The way of one picture: from STARWEAVE's request through Triton to the finished file."""
+"""The way of one picture: from an accepted job through Triton to the finished file."""
 
 import asyncio
 import json
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
+from bridge.acceptance import Acceptance
 from bridge.cancellation import Cancellations
-from bridge.catalog import Catalog
 from bridge.codec import PictureCodec
-from bridge.errors import DeadlineExceeded, ModelUnavailable, Overloaded
-from bridge.families import Capability
-from bridge.generation import Generation
-from bridge.residency import Residency
-from bridge.triton import Tensors, Triton
-from bridge.validation import capability_of, validate
+from bridge.deadline import Deadline
+from bridge.dropped_text import DroppedText, dropped_text
+from bridge.errors import BridgeError, DeadlineExceeded, ModelLost, ModelUnavailable
+from bridge.job import Job, Place
+from bridge.limits.admission import Admission
+from bridge.observability.picture_observer import ObservedPicture, PictureObserver
+from bridge.observability.tracing import outgoing_headers
+from bridge.recovery.circuits import Circuits
+from bridge.recovery.retries import RetryPolicy
+from bridge.security.caller import Caller
+from bridge.triton import Triton
 from protos import starweave_pb2
 
 logger = logging.getLogger(__name__)
@@ -27,132 +28,160 @@ logger = logging.getLogger(__name__)
 # What the engine tells of a generation that is passed on in `debug_info`.
 _ENGINE_INFO = ("version", "sampler", "steps", "evaluations", "guidance_scale")
 _ENGINE_FIGURES = ("waiting_ms", "denoising_ms", "mean_rows", "steps_waited")
+# A Triton that is there answers at once, a busy one a little later; one that is gone refuses the connection.
+_LIVE_SECONDS = 5.0
 
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A valid wish, the tensors of the pictures it starts from, and the loaded family that is to fulfil it.
-
-    `accepted_at` is the time (monotonic) that its limit is counted from.
-    """
-
-    generation: Generation
-    residency: Residency
-    accepted_at: float
-    pictures: Tensors = field(default_factory=dict)
+Outputs = dict[str, NDArray[Any]]
 
 
 class ImagePipeline:
-    """Makes pictures, up to `max_in_flight` at the same time."""
+    """Makes pictures, and makes them again where Triton or a model went away meanwhile."""
 
     def __init__(
         self,
         triton: Triton,
-        catalog: Catalog,
+        acceptance: Acceptance,
         codec: PictureCodec,
         cancellations: Cancellations,
-        max_in_flight: int,
+        admission: Admission,
+        retry_policy: RetryPolicy,
+        circuits: Circuits,
+        observer: PictureObserver,
     ) -> None:
         self._triton = triton
-        self._catalog = catalog
+        self._acceptance = acceptance
         self._codec = codec
         self._cancellations = cancellations
-        self._max_in_flight = max_in_flight
-        self._in_flight = 0
+        self._admission = admission
+        self._retry_policy = retry_policy
+        self._circuits = circuits
+        self._observer = observer
 
-    async def accept(self, request: starweave_pb2.ImageRequest) -> Job:
-        """Finds the family for a request, checks the request against its limits and decodes its pictures.
+    async def accept(
+        self, request: starweave_pb2.ImageRequest, deadline: Deadline, caller: Caller, pictures: int = 1
+    ) -> Job:
+        """Accepts a request, as `Acceptance.accept` does."""
+        return await self._acceptance.accept(request, deadline, caller, pictures)
 
-        Raises InvalidRequest, ModelUnavailable where no family is ready, or Overloaded where pictures would have to
-        be decoded while the server is busy.
-        """
-        accepted_at = time.monotonic()
-        capability = capability_of(request)
-        residency = self._catalog.resolve(request.model, capability)
-        generation = validate(request, residency.family)
-        if capability is Capability.TEXT_TO_IMAGE:
-            return Job(generation, residency, accepted_at)
-        with self._admitted():
-            generation, pictures = await self._codec.decode(request, generation)
-        return Job(generation, residency, accepted_at, pictures)
-
-    async def run(self, job: Job, request_id: str, seconds: float) -> starweave_pb2.ImageResponse:
-        """Makes the picture within `seconds` of its acceptance, waiting included.
+    async def run(self, job: Job, place: Place) -> starweave_pb2.ImageResponse:
+        """Makes the picture within its deadline; keeps `place` up to date on the way.
 
         Raises one of the bridge's errors. However this ends, by error or by being cancelled, the engine is told to
         give up what it still holds of the picture.
         """
-        with self._admitted():
-            tensors = await self._infer(job, request_id, seconds)
+        request_id = place.generation_id
+        with self._admission.held(job.caller), self._observer.observe(job.generation, job.caller.key) as picture:
+            job, outputs = await self._make(job, place, picture)
             generation = job.generation
-            picture = await self._codec.encode(tensors["IMAGE"][0], generation)
-            milliseconds = round((time.monotonic() - job.accepted_at) * 1000)
-            response = starweave_pb2.ImageResponse(
-                request_id=request_id,
-                image_data=picture,
-                format=f"image/{generation.output_format}",
-                metadata=starweave_pb2.GenerationMetadata(
-                    model=generation.family.name,
-                    generation_time_ms=milliseconds,
-                    seed=generation.seed,
-                    debug_info=_debug_info(generation, json.loads(tensors["INFO"].reshape(-1)[0])),
-                ),
-            )
-            response.metadata.generated_at.GetCurrentTime()
+            info = json.loads(outputs["INFO"].reshape(-1)[0])
+            with picture.stage("encode"):
+                file, dropped = await asyncio.gather(
+                    self._codec.encode(outputs["IMAGE"][0], generation), dropped_text(self._triton, generation)
+                )
+            elapsed = job.deadline.elapsed
+            picture.finished(elapsed, len(file), info, dropped)
+        response = starweave_pb2.ImageResponse(
+            request_id=request_id,
+            image_data=file,
+            format=f"image/{generation.output_format}",
+            metadata=starweave_pb2.GenerationMetadata(
+                model=generation.family.name,
+                generation_time_ms=round(elapsed * 1000),
+                seed=generation.seed,
+                debug_info=_debug_info(job, info, dropped),
+            ),
+        )
+        response.metadata.generated_at.GetCurrentTime()
         logger.info(
             "%s version %d, %s, %d steps of %s: OK in %d ms",
             *(generation.family.name, generation.family.version, generation.size),
-            *(generation.steps, generation.sampler, milliseconds),
+            *(generation.steps, generation.sampler, round(elapsed * 1000)),
+            extra={"family": generation.family.name, "milliseconds": round(elapsed * 1000)},
         )
         return response
 
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if self._in_flight >= self._max_in_flight:
-            raise Overloaded(
-                f"The server is busy with {self._in_flight} pictures, as many as it takes; try again in a minute."
-            )
-        self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
+    async def _make(self, job: Job, place: Place, picture: ObservedPicture) -> tuple[Job, Outputs]:
+        """Attempts the picture until it is made; returns the job as it was made."""
+        request_id = place.generation_id
+        retries = self._retry_policy.series(job.deadline)
+        while True:
+            name = job.generation.family.name
+            try:
+                with picture.stage("triton"):
+                    outputs = await self._attempt(job, place)
+            except ModelUnavailable as error:
+                logger.warning("The model %s went away: %s", name, error.for_log)
+                await retries.pause(error, begun=True)
+                job = await self._acceptance.again(job, retries)
+                place.residency = job.residency
+                place.generation_id = f"{request_id}.{retries.count}"
+                picture.begun_again(job.generation)
+            except BridgeError as error:
+                self._circuits.failed(name, error)
+                raise
+            else:
+                self._circuits.succeeded(name)
+                self._retry_policy.budget.refund()
+                if job.fallback is not None:
+                    picture.fell_back(job.fallback)
+                return job, outputs
 
-    async def _infer(self, job: Job, request_id: str, seconds: float) -> dict[str, NDArray[Any]]:
-        residency = job.residency
+    async def _attempt(self, job: Job, place: Place) -> Outputs:
+        try:
+            return await self._infer(job, place)
+        except ModelLost:
+            raise
+        except ModelUnavailable as error:
+            if await self._triton.is_live(_LIVE_SECONDS):
+                raise
+            # The health probes would find out too, some seconds later; until then others would run into the same.
+            lost = ModelLost("The model server stopped while the picture was being made; try again in a minute.")
+            place.residency.lose(lost)
+            raise lost from error
+
+    async def _infer(self, job: Job, place: Place) -> Outputs:
+        residency, deadline = place.residency, job.deadline
         lost = residency.lost
-        remaining = max(0.0, seconds - (time.monotonic() - job.accepted_at))
         call = asyncio.create_task(
             self._triton.infer(
                 job.generation.ensemble,
                 {**job.generation.inputs(), **job.pictures},
                 ["IMAGE", "INFO"],
-                request_id=request_id,
-                queue_timeout=remaining,
+                request_id=place.generation_id,
+                queue_timeout=deadline.remaining,
+                headers=outgoing_headers(),
             )
         )
         try:
             waited: set[asyncio.Future[Any]] = {call, lost}
-            await asyncio.wait(waited, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=deadline.remaining, return_when=asyncio.FIRST_COMPLETED)
             if call.done():
                 return call.result()
             if lost.done():
-                raise ModelUnavailable(str(lost.result()))
+                raise ModelLost(str(lost.result()))
             raise DeadlineExceeded(
-                f"The picture was not finished within {seconds:g} seconds, waiting included; "
+                f"The picture was not finished within {deadline.seconds:g} seconds, waiting included; "
                 "ask for fewer steps or a smaller size, or allow more time."
             )
         finally:
-            if not call.done():
+            # Where the connection broke, an engine that is still there may hold the picture too.
+            if not call.done() or isinstance(call.exception(), ModelUnavailable):
                 call.cancel()
-                self._cancellations.send(residency, request_id)
+                self._cancellations.send(residency, place.generation_id)
 
 
-def _debug_info(generation: Generation, info: dict[str, Any]) -> dict[str, str]:
+def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText) -> dict[str, str]:
     """What the caller may want to know beyond STARWEAVE's own metadata; times in milliseconds."""
+    generation = job.generation
     debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)}
     debug_info["requested_model"] = generation.requested_model
     debug_info["generated_size"] = str(generation.generated_size)
+    if job.fallback is not None:
+        debug_info["fallback"] = job.fallback
+    if dropped.prompt:
+        debug_info["dropped_prompt"] = dropped.prompt
+    if dropped.negative_prompt:
+        debug_info["dropped_negative_prompt"] = dropped.negative_prompt
     if generation.strength is not None:
         debug_info["strength"] = f"{generation.strength:g}"
     if generation.variation is not None:

@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from bridge.acceptance import Acceptance
 from bridge.calls import Calls
 from bridge.cancellation import Cancellations
 from bridge.catalog import Catalog
@@ -16,10 +17,22 @@ from bridge.codec import PictureCodec
 from bridge.health import IMAGE_SERVICE, Health
 from bridge.input_pictures import PictureLimits
 from bridge.interceptor import ErrorInterceptor
+from bridge.limits.admission import Admission
+from bridge.observability.call_observer import CallObserver
+from bridge.observability.metrics import Metrics
+from bridge.observability.metrics_server import MetricsServer
+from bridge.observability.picture_observer import PictureObserver
 from bridge.pipeline import ImagePipeline
 from bridge.previews import Previewer
 from bridge.probes import Prober
 from bridge.progress import ProgressPoller
+from bridge.recovery.circuits import Circuits
+from bridge.recovery.fallback import Fallback, parse_chains
+from bridge.recovery.retries import RetryPolicy
+from bridge.recovery.retry_budget import RetryBudget
+from bridge.security.api_keys import ApiKeys
+from bridge.security.authentication import AuthenticationInterceptor
+from bridge.security.transport import TlsCredentials
 from bridge.servicer import ImageGenerationService
 from bridge.settings import Settings
 from bridge.triton import Triton
@@ -27,38 +40,45 @@ from protos import starweave_pb2_grpc
 
 logger = logging.getLogger(__name__)
 
-# STARWEAVE's own limit.
-_MAX_MESSAGE_BYTES = 50 * 1024 * 1024
 # What the last responses have to leave the machine.
 _FLUSH_SECONDS = 2.0
-_SERVER_OPTIONS = [
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-    # A port that is taken is an error, not something to be shared with a stranger.
-    ("grpc.so_reuseport", 0),
-]
 
 
 class BridgeServer:
     """One bridge in front of one Triton. Made and used inside a running event loop."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises OSError, ValueError or limits.errors.ConfigurationError where a file or an address is of no use."""
         self._settings = settings
+        self._metrics = Metrics()
+        self._metrics_server: MetricsServer | None = None
         self._triton = Triton(settings.triton_url)
         self._catalog = Catalog(self._triton, settings.catalog_interval, settings.fallback_models)
         self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
-        self._cancellations = Cancellations(self._triton)
-        self._pipeline = ImagePipeline(
-            self._triton, self._catalog, self._codec, self._cancellations, settings.max_in_flight
-        )
+        self._cancellations = Cancellations(self._triton, self._metrics)
+        self._pipeline = self._make_pipeline()
         prober = Prober(self._triton, settings.probe_timeout)
-        self._health = Health(self._catalog, prober, settings.probe_interval)
+        self._health = Health(self._catalog, prober, settings.probe_interval, self._metrics)
         self._calls = Calls()
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor(self._calls)], options=_SERVER_OPTIONS)
+        self._tls = None if settings.tls_files is None else TlsCredentials(settings.tls_files)
+        self._server = grpc.aio.server(
+            interceptors=self._make_interceptors(),
+            options=[
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+                # A port that is taken is an error, not something to be shared with a stranger.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
         self._watchers: list[asyncio.Task[None]] = []
 
+    @property
+    def metrics_port(self) -> int | None:
+        """The port of `/metrics`, None where it is not served."""
+        return None if self._metrics_server is None else self._metrics_server.port
+
     async def start(self) -> int:
-        """Starts serving and returns the port. Raises RuntimeError where the port is taken."""
+        """Starts serving and returns the port. Raises RuntimeError or OSError where a port is taken."""
         settings = self._settings
         service = ImageGenerationService(
             self._catalog,
@@ -66,13 +86,21 @@ class BridgeServer:
             ProgressPoller(self._triton, settings.progress_interval),
             Previewer(self._triton, self._codec),
             settings.request_timeout,
+            settings.max_variations,
         )
         starweave_pb2_grpc.add_ImageGenerationServiceServicer_to_server(service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
-        reflection.enable_server_reflection(
-            (IMAGE_SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server
-        )
-        port = self._server.add_insecure_port(f"{settings.host}:{settings.port}")
+        if not settings.hardened:
+            services = (IMAGE_SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(services, self._server)
+        address = f"{settings.host}:{settings.port}"
+        if self._tls is None:
+            port = self._server.add_insecure_port(address)
+        else:
+            port = self._server.add_secure_port(address, self._tls.credentials)
+        if settings.metrics_port is not None:
+            self._metrics_server = MetricsServer(self._metrics, settings.metrics_host, settings.metrics_port)
+            logger.info("Metrics: http://%s:%d/metrics", settings.metrics_host, self._metrics_server.port)
         await self._health.start()
         await self._server.start()
         self._watchers = [asyncio.create_task(self._catalog.run()), asyncio.create_task(self._health.run())]
@@ -120,4 +148,25 @@ class BridgeServer:
         await self._cancellations.sent()
         await self._triton.close()
         self._codec.close()
+        if self._metrics_server is not None:
+            await asyncio.to_thread(self._metrics_server.close)
         logger.info("The bridge has stopped.")
+
+    def _make_pipeline(self) -> ImagePipeline:
+        settings, metrics = self._settings, self._metrics
+        circuits = Circuits(settings.circuit_failures, settings.circuit_seconds, metrics)
+        fallback = Fallback(self._catalog, circuits, parse_chains(settings.fallback_chains))
+        retry_policy = RetryPolicy(settings.recovery_wait, RetryBudget(settings.retry_budget, metrics))
+        admission = Admission(settings.limits, metrics)
+        observer = PictureObserver(metrics, settings.log_prompts)
+        acceptance = Acceptance(fallback, self._codec, admission, retry_policy, observer)
+        return ImagePipeline(
+            *(self._triton, acceptance, self._codec, self._cancellations),
+            *(admission, retry_policy, circuits, observer),
+        )
+
+    def _make_interceptors(self) -> list[Any]:
+        guards: list[Any] = []
+        if self._settings.api_keys_file is not None:
+            guards.append(AuthenticationInterceptor(ApiKeys(self._settings.api_keys_file), self._metrics))
+        return [*guards, ErrorInterceptor(self._calls, CallObserver(self._metrics))]

@@ -72,11 +72,13 @@ class Triton:
         request_id: str = "",
         queue_timeout: float | None = None,
         timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Runs one request and returns those of the named outputs that the model gave, batch dimension included.
 
         `queue_timeout` seconds are what the model itself may take (Triton's request parameter `timeout`); `timeout`
-        seconds bound the call. Raises one of the bridge's errors.
+        seconds bound the call; `headers` tell Triton which trace the request belongs to. Raises one of the bridge's
+        errors.
         """
         tensors = []
         for name, array in inputs.items():
@@ -92,6 +94,7 @@ class Triton:
                 request_id=request_id,
                 timeout=None if queue_timeout is None else max(1, round(queue_timeout * 1e6)),
                 client_timeout=timeout,
+                headers=dict(headers or {}),
             )
         except InferenceServerException as error:
             raise _translate(error) from error
@@ -170,12 +173,12 @@ def _translate(error: InferenceServerException) -> BridgeError:
         case "StatusCode.DEADLINE_EXCEEDED":
             return DeadlineExceeded("The model server did not answer in time.")
         case "StatusCode.NOT_FOUND":
-            return ModelNotLoaded(f"The model server has not loaded what was asked for: {message}")
+            return ModelNotLoaded("The model is not loaded at the moment; try again in a few seconds.", message)
         case "StatusCode.UNAVAILABLE" if message.startswith(_DEADLINE_EXCEEDED):
             return DeadlineExceeded("The time limit passed before the picture was finished.")
         case "StatusCode.UNAVAILABLE" if any(part in message for part in _REFUSED):
             return Overloaded(message)
         case "StatusCode.UNAVAILABLE":
-            return ModelUnavailable(f"The model server is not available: {message}")
+            return ModelUnavailable("The model server is not available; try again in a few seconds.", message)
         case _:
-            return GenerationFailed(f"The picture could not be made: {message}")
+            return GenerationFailed("The picture could not be made: the model server failed.", message)

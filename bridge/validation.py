@@ -17,6 +17,10 @@ NORMAL_PRIORITY = 2
 FORMATS = ("png", "jpeg", "webp")
 # As diffusers' StableDiffusionImg2ImgPipeline and StableDiffusionInpaintPipeline.
 DEFAULT_STRENGTH = {Capability.IMAGE_TO_IMAGE: 0.8, Capability.INPAINTING: 1.0}
+# Characters of a name that a client makes up; model ids and user ids are far shorter.
+MAX_NAME_CHARACTERS = 256
+# Of a refused text that is shown again.
+_SHOWN_CHARACTERS = 60
 # How a request asks for each capability.
 _ASKED_BY = {
     Capability.TEXT_TO_IMAGE: "a request without an init_image",
@@ -47,6 +51,16 @@ def size_from(init: Size, settings: starweave_pb2.ImageSettings, sizes: SizeRang
         width = max(1, round(init.width * settings.height / init.height))
         return Size(sizes.own_size(Size(width, settings.height)).width, settings.height)
     return sizes.own_size(init)
+
+
+def validate_names(request: starweave_pb2.ImageRequest) -> None:
+    """Checks what is looked at before a family is found. Raises InvalidRequest."""
+    problems = [
+        _text_problem("model", request.model, MAX_NAME_CHARACTERS),
+        _text_problem("user_id", request.user_id, MAX_NAME_CHARACTERS),
+    ]
+    if any(problems):
+        raise InvalidRequest(" ".join(problem for problem in problems if problem))
 
 
 def validate(request: starweave_pb2.ImageRequest, family: Family) -> Generation:
@@ -138,11 +152,11 @@ def _unsupported(request: starweave_pb2.ImageRequest, capability: Capability) ->
         "mask_image is set without an init_image; it marks what is repainted in one."
         if capability is Capability.TEXT_TO_IMAGE and request.mask_image
         else None,
-        f"style is {settings.style!r}; no styles are known, leave it empty." if settings.style else None,
+        f"style is {_shown(settings.style)}; no styles are known, leave it empty." if settings.style else None,
         f"upscale is {settings.upscale}; pictures are not upscaled, leave it out or 1."
         if settings.upscale not in (0, 1)
         else None,
-        f"quality is {settings.quality!r}; no qualities are known, leave it empty." if settings.quality else None,
+        f"quality is {_shown(settings.quality)}; no qualities are known, leave it empty." if settings.quality else None,
     ]
 
 
@@ -189,7 +203,11 @@ def _out_of_range(name: str, value: float, low: float, high: float) -> str | Non
 
 
 def _not_one_of(name: str, value: str, allowed: tuple[str, ...]) -> str | None:
-    return None if value in allowed else f"{name} is {value!r}; it must be one of {', '.join(allowed)}."
+    return None if value in allowed else f"{name} is {_shown(value)}; it must be one of {', '.join(allowed)}."
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")
 
 
 def _decimal(value: float) -> float:

@@ -121,6 +121,8 @@ def _tokenizer(name: str, checkpoint: Checkpoint) -> ModelConfig:
         outputs += [Tensor(f"{prompt.name}_IDS{encoder.part}", TYPE_INT64, (-1,)) for prompt in PROMPTS]
         for token in ("bos_token_id", "eos_token_id", "pad_token_id"):
             parameters[f"{token}{encoder.part}"] = str(getattr(tokenizer, token))
+    # What of both texts has no room in the last window. Made only where it is asked for.
+    outputs.append(Tensor("DROPPED", TYPE_STRING, (2,)))
     if checkpoint.is_xl:
         parameters["zeros_for_empty_prompt"] = json.dumps(checkpoint.zeros_for_empty_prompt)
     return _model(name, "clip_tokenizer", PROMPTS, outputs, parameters)

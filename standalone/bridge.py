@@ -20,10 +20,12 @@ class Bridge:
         folder: where its log `bridge.log` goes.
         host, port: what it listens on.
         triton_url: host:port of its Triton's gRPC service.
+        metrics_port: where its metrics are read on this machine; None for none.
     """
 
-    def __init__(self, folder: Path, host: str, port: int, triton_url: str) -> None:
+    def __init__(self, folder: Path, host: str, port: int, triton_url: str, metrics_port: int | None = None) -> None:
         self.port = port
+        self.metrics_port = metrics_port
         self.log = folder / "bridge.log"
         self._host = host
         self._triton_url = triton_url
@@ -46,6 +48,7 @@ class Bridge:
                 *(sys.executable, "-m", "bridge"),
                 *(f"--host={self._host}", f"--port={self.port}", f"--triton-url={self._triton_url}"),
                 f"--drain-grace={DRAIN_SECONDS}",
+                *([] if self.metrics_port is None else [f"--metrics-port={self.metrics_port}"]),
             ],
             self.log,
             os.environ,

@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from protos import starweave_pb2_grpc
+from standalone.credentials import API_KEY, open_channel
 from standalone.errors import GenerationFailed, ServerUnreachable, StandaloneError
 
 DEFAULT_ADDRESS = "localhost:50051"
@@ -34,8 +35,7 @@ class Health(Enum):
 @contextmanager
 def connect(address: str) -> Iterator[grpc.Channel]:
     """A channel to the server at `address` (host:port), closed at the end."""
-    options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
-    with grpc.insecure_channel(address, options=options) as channel:
+    with open_channel(address, [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]) as channel:
         yield channel
 
 
@@ -66,6 +66,8 @@ def explain(error: grpc.RpcError, address: str) -> StandaloneError:
         )
     if error.code() == grpc.StatusCode.UNIMPLEMENTED:
         return ServerUnreachable(f"What answers at {address} is not this image server: name another with --address.")
+    if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+        return GenerationFailed(f"The server at {address} asks for an API key that it knows: set {API_KEY}.")
     return GenerationFailed(f"The server refused: {error.details()} ({error.code().name})")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from standalone.commands.api_key import api_key
 from standalone.commands.demo import demo
 from standalone.commands.export import export
 from standalone.commands.generate import generate
@@ -16,7 +17,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, export, demo):
+for verb in (serve, generate, models, export, demo, api_key):
     main.add_command(verb)
 
 

@@ -21,6 +21,8 @@ from standalone.triton import Triton, TritonPorts
 READY_SECONDS = 300.0
 FIRST_PICTURE_SECONDS = 300.0
 PROBE_SECONDS = 0.25
+# Of the bridge; Triton has its own.
+METRICS_PORT = 9464
 # Health checks in a row without an answer after which a bridge counts as hung.
 SILENT_PROBES = 5
 
@@ -62,7 +64,8 @@ class Stack:
         port = free_port(settings.port, settings.host, taken)
         if port != settings.port:
             status.warn(f"Port {settings.port} is taken: the bridge listens on {port}.")
-        self.bridge = Bridge(settings.folder, settings.host, port, self.triton.grpc_url)
+        metrics_port = free_port(METRICS_PORT, LOOPBACK, taken | {port})
+        self.bridge = Bridge(settings.folder, settings.host, port, self.triton.grpc_url, metrics_port)
         self.triton.log.unlink(missing_ok=True)
         self.bridge.log.unlink(missing_ok=True)
 
@@ -79,7 +82,10 @@ class Stack:
             self.triton.start()
             self.triton.wait_until_ready(READY_SECONDS, pause)
         if self.bridge.exit_status is not None:
-            self._status.say(f"The bridge starts on port {self.bridge.port}; its log is {self.bridge.log}.")
+            self._status.say(
+                f"The bridge starts on port {self.bridge.port}, its metrics on port {self.bridge.metrics_port}; "
+                f"its log is {self.bridge.log}."
+            )
             self.bridge.start()
         with connect(self.bridge.address) as channel:
             self._wait_for_models(channel, pause)

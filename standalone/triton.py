@@ -183,6 +183,7 @@ class Triton:
             # A model process may be slow to start on a busy machine; Triton's default is 30 seconds.
             "--backend-config=python,stub-timeout-seconds=120",
             f"--backend-config=python,shm-region-prefix-name={self._shared_memory_prefix}",
+            *_trace_options(),
         ]
 
     def _make_environment(self) -> dict[str, str]:
@@ -203,3 +204,17 @@ class Triton:
         # The stub's embedded interpreter finds this environment's packages through the `python` that is first on PATH.
         path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
         return {**os.environ, "PATH": path, "LD_LIBRARY_PATH": library_path}
+
+
+def _trace_options() -> list[str]:
+    """Has Triton trace what the bridge traces, and send it where OpenTelemetry's environment variables say."""
+    url = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    base = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not url and not base:
+        return []
+    settings = {"mode": "opentelemetry", "level": "TIMESTAMPS", "rate": "0", "count": "-1"}
+    return [
+        *(f"--trace-config={name}={value}" for name, value in settings.items()),
+        f"--trace-config=opentelemetry,url={url or f'{base}/v1/traces'}",
+        "--trace-config=opentelemetry,resource=service.name=triton",
+    ]

@@ -9,6 +9,8 @@ from pathlib import Path
 from diffusion_engine.metrics import METRICS
 from diffusion_engine.samplers import SAMPLERS
 
+from benchmarks.readme_table import benchmark_table
+from bridge.observability.metrics import metrics_table as bridge_metrics_table
 from bridge.settings import settings_table
 
 README = Path(__file__).parents[1] / "README.md"
@@ -36,6 +38,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "samplers": samplers_table,
     "settings": settings_table,
     "metrics": metrics_table,
+    "benchmarks": benchmark_table,
+    "bridge metrics": bridge_metrics_table,
 }
 
 

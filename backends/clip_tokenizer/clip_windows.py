@@ -76,6 +76,13 @@ class ClipWindows:
         filled = [self.start, *ids, self.end]
         return filled + [self.padding] * (self.length - len(filled))
 
+    def dropped(self, text: bytes) -> str:
+        """The end of a UTF-8 text that has no room in the last window; "" where all of it has."""
+        decoded = text.decode()
+        offsets: list[tuple[int, int]] = self.tokenizer.encode(decoded, add_special_tokens=False).offsets
+        room = self.room * self.limit
+        return decoded[offsets[room][0] :] if len(offsets) > room else ""
+
 
 def encode(tokenizers: Sequence[ClipWindows], texts: Sequence[bytes]) -> list[npt.NDArray[np.int64]]:
     """By each tokenizer the ids of UTF-8 texts, [texts, k * length]: k windows, as many as any text needs by any.

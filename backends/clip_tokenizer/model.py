@@ -46,6 +46,13 @@ class TritonPythonModel:
                 negative[[not text for text in negatives]] = _ZEROS
             tensors.append(pb_utils.Tensor(f"PROMPT_IDS{part}", positive))
             tensors.append(pb_utils.Tensor(f"NEGATIVE_PROMPT_IDS{part}", negative))
+        if "DROPPED" in request.requested_output_names():
+            # By the first tokenizer: those of a checkpoint cut texts into the same tokens.
+            first = self._tokenizers[""]
+            dropped = [
+                [first.dropped(text).encode() for text in texts] for texts in zip(prompts, negatives, strict=True)
+            ]
+            tensors.append(pb_utils.Tensor("DROPPED", np.array(dropped, np.object_)))
         return pb_utils.InferenceResponse(tensors)
 
 

@@ -124,6 +124,15 @@ def test_what_exceeds_the_last_window_is_cut(windows: ClipWindows) -> None:
     np.testing.assert_array_equal(endless, full)
 
 
+@pytest.mark.parametrize("text", ["", "a red circle", ", " * 4 * ROOM, "ünï " * 20])
+def test_of_a_text_that_has_room_nothing_is_dropped(windows: ClipWindows, text: str) -> None:
+    assert windows.dropped(text.encode()) == ""
+
+
+def test_what_has_no_room_is_told_in_the_words_of_the_text(windows: ClipWindows) -> None:
+    assert windows.dropped((", " * (4 * ROOM) + "A Moon, ÜBER ALL").encode()) == "A Moon, ÜBER ALL"
+
+
 def test_bytes_that_are_no_text_are_refused(windows: ClipWindows) -> None:
     with pytest.raises(InvalidPrompt, match="UTF-8"):
         encode([windows], [b"a red circle", b"\xff\xfe"])
@@ -153,7 +162,8 @@ def triton(
         ]
         output [
           { name: "PROMPT_IDS" data_type: TYPE_INT64 dims: -1 },
-          { name: "NEGATIVE_PROMPT_IDS" data_type: TYPE_INT64 dims: -1 }
+          { name: "NEGATIVE_PROMPT_IDS" data_type: TYPE_INT64 dims: -1 },
+          { name: "DROPPED" data_type: TYPE_STRING dims: 2 }
         ]
         instance_group { count: 1 kind: KIND_CPU }
         """
@@ -180,6 +190,12 @@ def test_a_negative_prompt_that_is_left_out_is_empty(
 def test_both_prompts_get_as_many_windows(triton: triton_grpc.InferenceServerClient) -> None:
     answer = infer(triton, "words", PROMPT=texts(b"a"), NEGATIVE_PROMPT=texts(b", " * (ROOM + 1)))
     assert answer["PROMPT_IDS"].shape == answer["NEGATIVE_PROMPT_IDS"].shape == (1, 2 * LENGTH)
+
+
+def test_what_of_each_prompt_has_no_room_is_told(triton: triton_grpc.InferenceServerClient) -> None:
+    full = b", " * (4 * ROOM)
+    answer = infer(triton, "words", PROMPT=texts(full + b"A Moon", b"a sun"), NEGATIVE_PROMPT=texts(b"", full + b"Red"))
+    assert answer["DROPPED"].tolist() == [[b"A Moon", b""], [b"", b"Red"]]
 
 
 def test_a_prompt_that_is_no_text_is_an_invalid_argument(triton: triton_grpc.InferenceServerClient) -> None:

@@ -10,6 +10,8 @@ from bridge import errors
 from bridge.calls import Calls
 from bridge.in_band import ERROR_CODE_KEY
 from bridge.interceptor import ErrorInterceptor
+from bridge.observability.call_observer import CallObserver
+from bridge.observability.metrics import Metrics
 from protos import starweave_pb2, starweave_pb2_grpc
 
 KNOWN = [
@@ -50,7 +52,7 @@ def failing() -> Failing:
 
 @pytest.fixture
 async def stub(failing: Failing) -> AsyncIterator[Any]:
-    server = grpc.aio.server(interceptors=[ErrorInterceptor(Calls())])
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(Calls(), CallObserver(Metrics()))])
     starweave_pb2_grpc.add_ImageGenerationServiceServicer_to_server(failing, server)
     port = server.add_insecure_port("localhost:0")
     await server.start()

@@ -31,7 +31,9 @@ class Running:
 @pytest.fixture
 async def bridge() -> AsyncIterator[Running]:
     nobody = free_port(39001, "localhost")
-    server = BridgeServer(Settings(host="localhost", port=0, triton_url=f"localhost:{nobody}", probe_interval=0.1))
+    server = BridgeServer(
+        Settings(host="localhost", port=0, triton_url=f"localhost:{nobody}", probe_interval=0.1, recovery_wait=0)
+    )
     port = await server.start()
     async with grpc.aio.insecure_channel(f"localhost:{port}") as channel:
         yield Running(server, port, channel)

@@ -31,8 +31,9 @@ RESPACED = ("euler", "heun", "lms", "dpmpp_2m_sde", "unipc")
 def assert_equals_diffusers(config: Mapping[str, object], sampler: str, steps: int) -> None:
     expected = by_diffusers(config, sampler, steps, dtype=torch.float64)
     run = by_table(table_of(config, sampler, steps), dtype=np.float64)
-    # diffusers interpolates fractional timesteps in float32.
-    np.testing.assert_allclose(run.timesteps, expected.timesteps, rtol=0, atol=2e-4)
+    # diffusers interpolates fractional timesteps in float32: two logarithms, good to an ulp or two (2.4e-7 each; which,
+    # depends on the processor), over their distance of about 0.003 are off by some 5e-4.
+    np.testing.assert_allclose(run.timesteps, expected.timesteps, rtol=0, atol=1e-3)
     assert relative_error(run, expected) <= TOLERANCE
 
 

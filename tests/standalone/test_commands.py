@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from click.testing import CliRunner, Result
 
+from bridge.security.api_keys import ApiKeys
+from protos import starweave_pb2, starweave_pb2_grpc
 from standalone.command import main
 from standalone.lock_file import LockFile
 from standalone.ports import free_port
@@ -44,6 +47,49 @@ def test_another_server_is_told_apart(arguments: list[str], strange_server: str)
     outcome = _starweave(*arguments, "--address", strange_server)
     assert outcome.exit_code == 1
     assert f"What answers at {strange_server} is not this image server" in outcome.stderr
+
+
+@pytest.fixture
+def guarded_server() -> Iterator[str]:
+    """Address of a server that answers only to the key `right`."""
+
+    class Service(starweave_pb2_grpc.ImageGenerationServiceServicer):
+        def GetImageModels(self, request: Any, context: Any) -> Any:
+            if ("authorization", "Bearer right") not in context.invocation_metadata():
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "Who are you?")
+            info = starweave_pb2.ModelResponse.ModelInfo(id="fox", description="Paints foxes.")
+            return starweave_pb2.ModelResponse(models=[info])
+
+    with ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool)
+        starweave_pb2_grpc.add_ImageGenerationServiceServicer_to_server(Service(), server)
+        port = server.add_insecure_port("localhost:0")
+        server.start()
+        yield f"localhost:{port}"
+        server.stop(None).wait()
+
+
+def test_an_api_key_is_shown_where_it_is_asked_for(guarded_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = _starweave("models", "--address", guarded_server)
+    assert refused.exit_code == 1
+    assert "asks for an API key that it knows: set STARWEAVE_API_KEY." in refused.stderr
+    monkeypatch.setenv("STARWEAVE_API_KEY", "right")
+    assert "Paints foxes." in _starweave("models", "--address", guarded_server).stdout
+
+
+def test_an_authority_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARWEAVE_TLS_CA", "nowhere.pem")
+    outcome = _starweave("models")
+    assert outcome.exit_code == 1
+    assert "STARWEAVE_TLS_CA names a file that cannot be read" in outcome.stderr
+
+
+def test_an_api_key_is_made_with_its_line(tmp_path: Path) -> None:
+    outcome = _starweave("api-key", "app")
+    key, line = (row.partition(":")[2].strip() for row in outcome.stdout.splitlines())
+    (tmp_path / "keys").write_text(line)
+    assert ApiKeys(tmp_path / "keys").name_of(key) == "app"
+    assert "is no name for a key" in _starweave("api-key", "two words").stderr
 
 
 @pytest.mark.parametrize("size", ["512", "512x", "x512", "512 x 512", "-1x5", "123456x5"])

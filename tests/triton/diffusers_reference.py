@@ -36,7 +36,9 @@ class Reference:
 
     @classmethod
     def load(cls) -> Reference:
-        """The demo checkpoint."""
+        """The demo checkpoint; torch computes on one thread from then on."""
+        # Several that share their cores with Triton's wait for each other most of the time.
+        torch.set_num_threads(1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pipeline = diffusers.StableDiffusionPipeline.from_pretrained(CHECKPOINT)

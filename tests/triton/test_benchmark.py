@@ -18,6 +18,7 @@ TINY = Plan(
     step_runs=2,
     limit_seconds=0.1,
     batches=(2,),
+    decode_seconds=0.1,
     clients=(1, 2),
     saturated=2,
     pictures_per_client=1,

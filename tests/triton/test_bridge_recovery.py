@@ -10,21 +10,22 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
 from protos import starweave_pb2
 from standalone.stack import StackSettings
 from standalone.triton import Triton, TritonPorts
-from tests.triton.bridge_in_process import RunningBridge, running
+from tests.triton.bridge_in_process import RunningBridge, codes, pixels, running
 
 START_SECONDS = 120.0
 Progress = starweave_pb2.ImageProgress
 
 
-def request(steps: int = 4, side: int = 64) -> Any:
-    settings = starweave_pb2.ImageSettings(width=side, height=side, steps=steps)
-    return starweave_pb2.ImageRequest(prompt="a green square", settings=settings)
+def request(steps: int = 4, side: int = 64, seed: int | None = None, timeout_ms: int = 0) -> Any:
+    settings = starweave_pb2.ImageSettings(width=side, height=side, steps=steps, seed=seed)
+    return starweave_pb2.ImageRequest(prompt="a green square", settings=settings, timeout_ms=timeout_ms)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,15 @@ def own_triton(repository: Path) -> Iterator[Triton]:
 
 @pytest.fixture
 async def bridge(own_triton: Triton) -> AsyncIterator[RunningBridge]:
-    async with running(own_triton.grpc_url, catalog_interval=0.5, probe_interval=1) as bridge:
+    """One that waits for nothing."""
+    async with running(own_triton.grpc_url, catalog_interval=0.5, probe_interval=1, recovery_wait=0) as bridge:
+        yield bridge
+
+
+@pytest.fixture
+async def patient(own_triton: Triton) -> AsyncIterator[RunningBridge]:
+    """One that waits for what went away, as by default but for longer: the machine may be busy."""
+    async with running(own_triton.grpc_url, catalog_interval=0.5, probe_interval=1, recovery_wait=120) as bridge:
         yield bridge
 
 
@@ -102,14 +111,11 @@ async def test_a_new_version_is_taken_over_without_losing_a_request(bridge: Runn
     assert await bridge.health("starweave.models") == "SERVING"
 
 
-@pytest.mark.parametrize("model", ["demo_unet", "demo_vae_decoder"])
-async def test_a_dead_model_fails_its_requests_and_comes_back(
-    own_triton: Triton, bridge: RunningBridge, model: str
-) -> None:
+async def test_a_dead_model_fails_its_requests_and_comes_back(own_triton: Triton, bridge: RunningBridge) -> None:
     call = bridge.images.GenerateImageStream(request(steps=100, side=256))
     while (await call.read()).stage != Progress.DENOISING:
         pass
-    stub_of(own_triton, model).kill()
+    stub_of(own_triton, "demo_vae_decoder").kill()
     while (message := await call.read()).stage != Progress.FINISHED:
         pass
     assert "The model demo failed while the picture was being made" in message.result.error
@@ -138,3 +144,33 @@ async def test_a_triton_that_is_gone_is_told_and_found_again(own_triton: Triton,
     await start_again(own_triton)
     await bridge.until("starweave.models", "SERVING")
     assert (await bridge.images.GenerateImage(request())).error == ""
+
+
+@pytest.mark.parametrize("killed", ["triton", "demo_unet"])
+async def test_pictures_outlive_what_makes_them(own_triton: Triton, patient: RunningBridge, killed: str) -> None:
+    """Those under way are made again and are the same; those that come meanwhile wait, as long as they may."""
+    expected = [pixels(await patient.images.GenerateImage(request(steps=8, seed=seed))) for seed in (1, 2)]
+    watched = patient.images.GenerateImageStream(request(steps=60, side=128))
+    while (await watched.read()).stage != Progress.DENOISING:
+        pass
+    calls = [asyncio.ensure_future(patient.images.GenerateImage(request(steps=8, seed=seed))) for seed in (1, 2)]
+    await asyncio.sleep(0.05)
+    if killed == "triton":
+        await asyncio.to_thread(own_triton.kill)
+    else:
+        stub_of(own_triton, killed).kill()
+    await patient.until("starweave.models", "NOT_SERVING")
+    hasty = patient.images.GenerateImage(request(timeout_ms=700))
+    late = asyncio.ensure_future(patient.images.GenerateImage(request(steps=8, seed=2)))
+    assert (await hasty).error == "No model is ready at the moment; try again in a few seconds."
+    assert await codes(hasty) == ["UNAVAILABLE"]
+
+    await start_again(own_triton)
+    for response, picture in zip(await asyncio.gather(*calls, late), [*expected, expected[1]], strict=True):
+        assert np.abs(pixels(response) - picture).max() <= 2
+    steps = 0
+    while (message := await watched.read()).stage != Progress.FINISHED:
+        steps = max(steps, message.step)
+    assert message.result.error == ""
+    assert steps > 0, "no progress is told of the second attempt"
+    assert {message.result.request_id} == {message.request_id}

@@ -1,0 +1,86 @@
+"""Takes a request in: finds its family, checks it, counts it for its caller and decodes its pictures."""
+
+from dataclasses import replace
+
+from bridge.codec import PictureCodec
+from bridge.deadline import Deadline
+from bridge.errors import InvalidRequest, ModelUnavailable
+from bridge.families import Capability
+from bridge.generation import Generation
+from bridge.job import Job
+from bridge.limits.admission import Admission
+from bridge.observability.picture_observer import PictureObserver
+from bridge.recovery.fallback import Fallback, FamilyChoice
+from bridge.recovery.retries import Retries, RetryPolicy
+from bridge.security.caller import Caller
+from bridge.triton import Tensors
+from bridge.validation import capability_of, validate, validate_names
+from protos import starweave_pb2
+
+
+class Acceptance:
+    """Makes jobs of requests."""
+
+    def __init__(
+        self,
+        fallback: Fallback,
+        codec: PictureCodec,
+        admission: Admission,
+        retry_policy: RetryPolicy,
+        observer: PictureObserver,
+    ) -> None:
+        self._fallback = fallback
+        self._codec = codec
+        self._admission = admission
+        self._retry_policy = retry_policy
+        self._observer = observer
+
+    async def accept(
+        self, request: starweave_pb2.ImageRequest, deadline: Deadline, caller: Caller, pictures: int = 1
+    ) -> Job:
+        """Accepts a request for a number of pictures; waits for a family that is coming back.
+
+        Raises InvalidRequest, Overloaded, or ModelUnavailable where no family is ready in time.
+        """
+        validate_names(request)
+        with self._admission.held(caller):
+            choice = await self._choose(request, self._retry_policy.series(deadline))
+            generation = validate(request, choice.residency.family)
+            await self._admission.count(caller, pictures)
+            generation, tensors = await self._decode(request, generation)
+        return Job(request, caller, deadline, generation, choice.residency, choice.reason, tensors)
+
+    async def again(self, job: Job, retries: Retries) -> Job:
+        """The job for the next attempt: the same picture, by whichever family can make it now.
+
+        Raises ModelUnavailable where none can in time.
+        """
+        choice = await self._choose(job.request, retries)
+        if choice.residency.family is job.generation.family:
+            return replace(job, residency=choice.residency)
+        request = starweave_pb2.ImageRequest()
+        request.CopyFrom(job.request)
+        request.settings.seed = job.generation.seed
+        try:
+            generation = validate(request, choice.residency.family)
+            generation, tensors = await self._decode(request, generation)
+        except InvalidRequest as error:
+            raise ModelUnavailable(
+                f"The model {job.generation.family.name} failed while the picture was being made, and "
+                f"{choice.residency.family.name}, which stands in for it, cannot make it: {error}"
+            ) from error
+        generation = replace(generation, variation=job.generation.variation)
+        return replace(job, generation=generation, residency=choice.residency, fallback=choice.reason, pictures=tensors)
+
+    async def _choose(self, request: starweave_pb2.ImageRequest, retries: Retries) -> FamilyChoice:
+        while True:
+            try:
+                return self._fallback.choose(request.model, capability_of(request))
+            except ModelUnavailable as error:
+                await retries.pause(error, begun=False)
+
+    async def _decode(self, request: starweave_pb2.ImageRequest, generation: Generation) -> tuple[Generation, Tensors]:
+        if generation.capability is Capability.TEXT_TO_IMAGE:
+            return generation, {}
+        with self._observer.decoding(generation.family.name):
+            return await self._codec.decode(request, generation)

@@ -1,0 +1,1 @@
+"""What operators see of the bridge: metrics, logs and traces."""
