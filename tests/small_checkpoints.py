@@ -109,9 +109,9 @@ def save(kind: Kind, folder: Path) -> Path:
     return folder
 
 
-def vae() -> Any:
+def vae(seed: int = 0) -> Any:
     """An AutoencoderKL of 2 pixels to a latent, whose pictures are of strong colours."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     made = diffusers.AutoencoderKL(
         block_out_channels=(8, 16),
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -121,6 +121,7 @@ def vae() -> Any:
         norm_num_groups=4,
         sample_size=PIXELS,
     ).eval()
+    _scale(made, "encoder.conv_out", 4.0)
     _scale(made, "decoder.conv_out", 3.0)
     return made
 
