@@ -36,7 +36,7 @@ def main(quick: bool, results: Path) -> None:
     beside = [] if quick else [Family.read(repository, "demo", CHECKPOINT)]
     families = [*beside, Family.read(repository, NAME, checkpoint)]
     with StopSignals() as signals, tempfile.TemporaryDirectory() as folder:
-        stack = Stack(StackSettings(repository=repository, folder=Path(folder)), Status())
+        stack = Stack(StackSettings(repository=repository, folder=Path(folder), repeats=False), Status())
         try:
             stack.start_missing(signals.pause)
             server = Server(repository, stack.triton.grpc_url, stack.bridge.address)

@@ -23,7 +23,7 @@ from standalone.stop_signals import StopSignals
 def main(module: str, arguments: tuple[str, ...]) -> None:
     """Run MODULE with a server up."""
     with StopSignals() as signals, tempfile.TemporaryDirectory() as folder:
-        stack = Stack(StackSettings(folder=Path(folder)), Status())
+        stack = Stack(StackSettings(folder=Path(folder), repeats=False), Status())
         try:
             stack.start_missing(signals.pause)
             command = [sys.executable, "-m", module, "--address", stack.bridge.address, *arguments]

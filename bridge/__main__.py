@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from bridge.observability.logs import set_up_logging
 from bridge.observability.tracing import set_up_tracing
+from bridge.prompts.errors import InvalidPresets
 from bridge.server import BridgeServer
 from bridge.settings import Settings, read_settings
 
@@ -15,7 +16,7 @@ from bridge.settings import Settings, read_settings
 async def _serve(settings: Settings) -> None:
     try:
         server = BridgeServer(settings)
-    except (OSError, ValueError, ConfigurationError) as error:
+    except (OSError, ValueError, ConfigurationError, InvalidPresets) as error:
         sys.exit(f"The bridge cannot start: {error}")
     try:
         await server.start()

@@ -1,4 +1,4 @@
-"""Takes a request in: finds its family, checks it, counts it for its caller and decodes its pictures."""
+"""Takes a request in: finds its family, checks it, counts it, writes its prompts and decodes its pictures."""
 
 from dataclasses import replace
 
@@ -7,9 +7,12 @@ from bridge.deadline import Deadline
 from bridge.errors import InvalidRequest, ModelUnavailable
 from bridge.families import Capability
 from bridge.generation import Generation
+from bridge.insight.model_choice import ModelChooser
 from bridge.job import Job
 from bridge.limits.admission import Admission
 from bridge.observability.picture_observer import PictureObserver
+from bridge.prompts.prompt_writer import PromptWriter
+from bridge.provenance import Provenance
 from bridge.recovery.fallback import Fallback, FamilyChoice
 from bridge.recovery.retries import Retries, RetryPolicy
 from bridge.security.caller import Caller
@@ -23,13 +26,17 @@ class Acceptance:
 
     def __init__(
         self,
+        chooser: ModelChooser,
         fallback: Fallback,
+        prompts: PromptWriter,
         codec: PictureCodec,
         admission: Admission,
         retry_policy: RetryPolicy,
         observer: PictureObserver,
     ) -> None:
+        self._chooser = chooser
         self._fallback = fallback
+        self._prompts = prompts
         self._codec = codec
         self._admission = admission
         self._retry_policy = retry_policy
@@ -44,11 +51,13 @@ class Acceptance:
         """
         validate_names(request)
         with self._admission.held(caller):
-            choice = await self._choose(request, self._retry_policy.series(deadline))
-            generation = validate(request, choice.residency.family)
+            choice, generation = await self._write(request, self._retry_policy.series(deadline), deadline)
             await self._admission.count(caller, pictures)
             generation, tensors = await self._decode(request, generation)
-        return Job(request, caller, deadline, generation, choice.residency, choice.reason, tensors)
+        return Job(
+            *(request, caller, deadline, generation, choice.residency, choice.reason),
+            *(tensors, Provenance.of(request), choice.merit),
+        )
 
     async def again(self, job: Job, retries: Retries) -> Job:
         """The job for the next attempt: the same picture, by whichever family can make it now.
@@ -62,7 +71,9 @@ class Acceptance:
         request.CopyFrom(job.request)
         request.settings.seed = job.generation.seed
         try:
+            # Another family has presets and a tokenizer of its own.
             generation = validate(request, choice.residency.family)
+            generation = await self._prompts.write(request, generation, choice.residency, job.deadline)
             generation, tensors = await self._decode(request, generation)
         except InvalidRequest as error:
             raise ModelUnavailable(
@@ -70,12 +81,33 @@ class Acceptance:
                 f"{choice.residency.family.name}, which stands in for it, cannot make it: {error}"
             ) from error
         generation = replace(generation, variation=job.generation.variation)
-        return replace(job, generation=generation, residency=choice.residency, fallback=choice.reason, pictures=tensors)
+        return replace(
+            job,
+            generation=generation,
+            residency=choice.residency,
+            fallback=choice.reason,
+            pictures=tensors,
+            merit=choice.merit,
+        )
+
+    async def _write(
+        self, request: starweave_pb2.ImageRequest, retries: Retries, deadline: Deadline
+    ) -> tuple[FamilyChoice, Generation]:
+        while True:
+            choice = await self._choose(request, retries)
+            try:
+                generation = validate(request, choice.residency.family)
+                return choice, await self._prompts.write(request, generation, choice.residency, deadline)
+            except ModelUnavailable as error:
+                # The tokenizer went away.
+                await retries.pause(error, begun=False)
 
     async def _choose(self, request: starweave_pb2.ImageRequest, retries: Retries) -> FamilyChoice:
         while True:
+            best = await self._chooser.choose(request)
             try:
-                return self._fallback.choose(request.model, capability_of(request))
+                choice = self._fallback.choose(best.model, capability_of(request))
+                return replace(choice, merit=best.reason)
             except ModelUnavailable as error:
                 await retries.pause(error, begun=False)
 

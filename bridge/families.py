@@ -1,7 +1,7 @@
 """A family of models as the bridge sees it: one checkpoint with its limits and defaults."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,7 +22,9 @@ class Capability(StrEnum):
 class Family:
     """One checkpoint, read from its ensemble's parameters in the catalog.
 
-    `ensembles` holds the name of the ensemble for each capability that has one; `capabilities` is what users are told.
+    `ensembles` holds the name of the ensemble for each capability that has one; `capabilities` is what users are told;
+    `versions` are all that the repository holds, `version` is the one that makes the pictures;
+    `text_encoder_fingerprint` stays the same over exports that leave the text encoder as it is.
     """
 
     name: str
@@ -43,7 +45,19 @@ class Family:
     max_prompt_characters: int
     ensembles: Mapping[str, str]
     models: tuple[str, ...]
+    versions: tuple[int, ...]
     fingerprint: str
+    text_encoder_fingerprint: str
+
+    @property
+    def tokenizer(self) -> str:
+        """The name of the model that makes ids of prompts."""
+        return f"{self.name}_tokenizer"
+
+    @property
+    def text_encoder(self) -> str:
+        """The name of the model that makes embeddings of ids."""
+        return f"{self.name}_text_encoder"
 
     @property
     def unet(self) -> str:
@@ -54,6 +68,10 @@ class Family:
     def vae_decoder(self) -> str:
         """The name of the model that makes pixels of latents."""
         return f"{self.name}_vae_decoder"
+
+    def is_in(self, models: Container[str]) -> bool:
+        """Tells whether all of the family's ensembles are among the `models`."""
+        return all(ensemble in models for ensemble in self.ensembles.values())
 
     def answers_to(self, model: str) -> bool:
         """Tells whether a client that asks for `model` means this family."""
@@ -67,6 +85,12 @@ def read_family(entry: Mapping[str, Any]) -> Family:
     Raises BrokenFamily, naming the parameter that is absent or not what it should be.
     """
     parameters = _Parameters(str(entry["name"]), entry["parameters"])
+    text_encoders = [
+        version["fingerprint"]
+        for model in entry["models"]
+        for version in model["versions"]
+        if model["name"] == f"{entry['name']}_text_encoder" and version["version"] == entry["version"]
+    ]
     return Family(
         name=str(entry["name"]),
         version=int(entry["version"]),
@@ -91,7 +115,9 @@ def read_family(entry: Mapping[str, Any]) -> Family:
         max_prompt_characters=parameters.integer("max_prompt_characters"),
         ensembles=dict(entry["ensembles"]),
         models=tuple(model["name"] for model in entry["models"]),
+        versions=tuple(sorted({version["version"] for model in entry["models"] for version in model["versions"]})),
         fingerprint=str(entry["fingerprint"]),
+        text_encoder_fingerprint=str(text_encoders[0] if text_encoders else entry["fingerprint"]),
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.families import Capability, Family
+from bridge.prompts.prompt_origin import PromptOrigin
 from bridge.sizes import Size
 
 SEEDS = 2**31
@@ -21,13 +22,17 @@ class Variation:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One picture to be made by one family; every value is within the family's limits."""
+    """One picture to be made by one family; every value is within the family's limits.
+
+    The prompts are those that are sent to the model; `prompt_origin` tells what they were made of.
+    """
 
     family: Family
     capability: Capability
     requested_model: str
     prompt: str
     negative_prompt: str
+    prompt_origin: PromptOrigin
     size: Size
     generated_size: Size
     steps: int
@@ -48,6 +53,10 @@ class Generation:
     def resized(self, size: Size) -> "Generation":
         """The same picture at another size; it is generated at the nearest one that the family can make."""
         return replace(self, size=size, generated_size=self.family.sizes.nearest(size))
+
+    def made_by(self, version: int) -> "Generation":
+        """The same picture, made by that version of the family."""
+        return replace(self, family=replace(self.family, version=version))
 
     def varied(self, number: int, strength: float) -> "Generation":
         """The `number`-th variation (from 1): at strength 1 it is the picture of the seed `number` further on."""

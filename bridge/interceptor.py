@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from bridge.calls import Calls
 from bridge.errors import BridgeError, InvalidRequest
 from bridge.in_band import as_bridge_error, failed_response, set_error_codes
+from bridge.library.library_use import uses_library, wants_library
 from bridge.observability.call_observer import CallObserver
 from bridge.observability.logs import request_id
 from protos import starweave_pb2
@@ -22,6 +23,7 @@ Behavior = Callable[[Any, Any], Any]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _SERVICE = "/starweave.ImageGenerationService/"
+_SERVICES = (_SERVICE, "/starweave.ImageLibraryService/", "/starweave.ImageInsightService/")
 
 
 def _as_progress(response: starweave_pb2.ImageResponse) -> starweave_pb2.ImageProgress:
@@ -39,7 +41,7 @@ _IN_BAND: dict[str, Callable[[starweave_pb2.ImageResponse], Any]] = {
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
-    """Maps errors of the image service; other services on the same port pass through.
+    """Maps errors of the image services; other services on the same port pass through.
 
     Handlers of streams write to their context instead of yielding: a generator that is suspended while its message
     is being sent would not notice that the call was cancelled.
@@ -57,7 +59,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         """Wraps the handler of a call."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(_SERVICE):
+        if handler is None or not method.startswith(_SERVICES):
             return handler
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
@@ -79,6 +81,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
             request_id.set(call_id)
             size = 0 if isinstance(request, BridgeError) else request.ByteSize()
             metadata = context.invocation_metadata()
+            uses_library.set(wants_library(metadata or ()))
             with self._calls.under_way(), self._observer.observe(method, size, metadata, call_id) as call:
                 try:
                     if isinstance(request, BridgeError):

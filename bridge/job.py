@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from bridge.deadline import Deadline
 from bridge.generation import Generation
+from bridge.provenance import Provenance
 from bridge.recovery.fallback import FallbackReason
 from bridge.residency import Residency
 from bridge.security.caller import Caller
@@ -15,7 +16,8 @@ from protos import starweave_pb2
 class Job:
     """A valid wish, the tensors of the pictures it starts from, and the loaded family that is to fulfil it.
 
-    `request` is what the wish was read from; `fallback` tells why the family is not the one that it asks for.
+    `request` is what the wish was read from, `provenance` what is kept of it; `fallback` tells why the family is not
+    the one that it asks for, `merit` why it was taken where the request leaves that open.
     """
 
     request: starweave_pb2.ImageRequest
@@ -25,6 +27,8 @@ class Job:
     residency: Residency
     fallback: FallbackReason | None = None
     pictures: Tensors = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
+    merit: str = ""
 
 
 @dataclass(slots=True)

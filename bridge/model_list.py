@@ -2,13 +2,14 @@
 
 from bridge.families import Family
 from bridge.generation import SEEDS
-from bridge.residency import Residency
+from bridge.prompts.presets import Presets
+from bridge.residency import Residency, State
 from bridge.sizes import SizePolicy
 from protos import starweave_pb2
 
 
-def model_info(family: Family, residency: Residency | None) -> starweave_pb2.ModelResponse.ModelInfo:
-    """Describes one family; `residency` is None where it is not loaded."""
+def model_info(family: Family, residency: Residency, presets: Presets) -> starweave_pb2.ModelResponse.ModelInfo:
+    """Describes one family and how Triton holds it."""
     low, high = family.sizes.allowed
     sides = f"int ({low}-{high})"
     if family.sizes.policy is SizePolicy.EXACT:
@@ -31,16 +32,20 @@ def model_info(family: Family, residency: Residency | None) -> starweave_pb2.Mod
             "default_steps": str(family.default_steps),
             "default_guidance_scale": f"{family.default_guidance_scale:g}",
             "default_sampler": family.default_sampler,
+            "styles": ",".join(sorted(presets.styles(family))),
+            "qualities": ",".join(sorted(presets.qualities(family))),
             "max_prompt_characters": str(family.max_prompt_characters),
             "version": str(family.version),
             "aliases": ",".join(family.aliases),
             "source": family.source,
-            "status": _status(residency),
+            **_status(residency),
         },
     )
 
 
-def _status(residency: Residency | None) -> str:
-    if residency is None:
-        return "not loaded"
-    return "failed" if residency.is_lost else "ready"
+def _status(residency: Residency) -> dict[str, str]:
+    """Whether the family is loaded, and what the matter is where something could not be."""
+    if residency.is_lost:
+        return {"status": State.FAILED, "problem": "A model process has ended; it is being started again."}
+    problem = {"problem": residency.problem} if residency.problem else {}
+    return {"status": residency.state, **problem}

@@ -19,6 +19,7 @@ from bridge.observability.picture_observer import ObservedPicture, PictureObserv
 from bridge.observability.tracing import outgoing_headers
 from bridge.recovery.circuits import Circuits
 from bridge.recovery.retries import RetryPolicy
+from bridge.residents import Residents
 from bridge.security.caller import Caller
 from bridge.triton import Triton
 from protos import starweave_pb2
@@ -40,6 +41,7 @@ class ImagePipeline:
     def __init__(
         self,
         triton: Triton,
+        residents: Residents,
         acceptance: Acceptance,
         codec: PictureCodec,
         cancellations: Cancellations,
@@ -49,6 +51,7 @@ class ImagePipeline:
         observer: PictureObserver,
     ) -> None:
         self._triton = triton
+        self._residents = residents
         self._acceptance = acceptance
         self._codec = codec
         self._cancellations = cancellations
@@ -72,8 +75,9 @@ class ImagePipeline:
         request_id = place.generation_id
         with self._admission.held(job.caller), self._observer.observe(job.generation, job.caller.key) as picture:
             job, outputs = await self._make(job, place, picture)
-            generation = job.generation
             info = json.loads(outputs["INFO"].reshape(-1)[0])
+            # The family may have changed its version since the request was accepted.
+            generation = job.generation.made_by(int(info["version"]))
             with picture.stage("encode"):
                 file, dropped = await asyncio.gather(
                     self._codec.encode(outputs["IMAGE"][0], generation), dropped_text(self._triton, generation)
@@ -128,7 +132,8 @@ class ImagePipeline:
 
     async def _attempt(self, job: Job, place: Place) -> Outputs:
         try:
-            return await self._infer(job, place)
+            async with self._residents.use(place.residency, job.deadline.remaining):
+                return await self._infer(job, place)
         except ModelLost:
             raise
         except ModelUnavailable as error:
@@ -174,8 +179,13 @@ def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText) -> dict[st
     """What the caller may want to know beyond STARWEAVE's own metadata; times in milliseconds."""
     generation = job.generation
     debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)}
+    debug_info |= generation.prompt_origin.debug_info()
+    debug_info["prompt"] = generation.prompt
+    debug_info["negative_prompt"] = generation.negative_prompt
     debug_info["requested_model"] = generation.requested_model
     debug_info["generated_size"] = str(generation.generated_size)
+    if job.merit:
+        debug_info["model_choice"] = job.merit
     if job.fallback is not None:
         debug_info["fallback"] = job.fallback
     if dropped.prompt:

@@ -1,16 +1,29 @@
-"""A family that Triton has loaded."""
+"""A family and how Triton holds it."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from bridge.errors import ModelUnavailable
 from bridge.families import Family
 
 
+class State(StrEnum):
+    """Where a family is on its way into Triton."""
+
+    AVAILABLE = "available"
+    LOADING = "loading"
+    LOADED = "loaded"
+    FAILED = "failed"
+
+
 @dataclass(slots=True, eq=False)
 class Residency:
-    """One family as it was loaded, with the versions of its models that Triton holds.
+    """One family, as it was loaded or is to be loaded, with the versions of its models that Triton holds.
+
+    `problem` is a sentence about what could not be loaded: the family, or another version than the one that makes the
+    pictures. `uses` counts the pictures that it makes, `last_used` is the time (monotonic) when the last one ended.
 
     `lost` gets its result when a model process of the family dies. Triton 24.10 never ends the requests that were in
     the process, so whoever waits for one of them waits for `lost` as well. It is a result, not an exception: most of
@@ -18,7 +31,11 @@ class Residency:
     """
 
     family: Family
-    versions: Mapping[str, tuple[int, ...]]
+    versions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    state: State = State.AVAILABLE
+    problem: str = ""
+    uses: int = 0
+    last_used: float = 0.0
     lost: asyncio.Future[ModelUnavailable] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from functools import partial
 from typing import Any
 
 import grpc
@@ -16,8 +17,19 @@ from bridge.catalog import Catalog
 from bridge.codec import PictureCodec
 from bridge.health import IMAGE_SERVICE, Health
 from bridge.input_pictures import PictureLimits
+from bridge.insight.model_choice import ModelChooser
+from bridge.insight.model_ratings import ModelRatingsReader
+from bridge.insight.preference_reader import PreferenceReader
+from bridge.insight.servicer import INSIGHT_SERVICE, ImageInsightService
 from bridge.interceptor import ErrorInterceptor
+from bridge.library.embedding import embed
+from bridge.library.library import Library
+from bridge.library.library_pipeline import LibraryPipeline
+from bridge.library.location import Location
+from bridge.library.retention import Retention
+from bridge.library.servicer import LIBRARY_SERVICE, ImageLibraryService
 from bridge.limits.admission import Admission
+from bridge.loading import Loader
 from bridge.observability.call_observer import CallObserver
 from bridge.observability.metrics import Metrics
 from bridge.observability.metrics_server import MetricsServer
@@ -26,17 +38,23 @@ from bridge.pipeline import ImagePipeline
 from bridge.previews import Previewer
 from bridge.probes import Prober
 from bridge.progress import ProgressPoller
+from bridge.prompts.context.mode import ContextMode
+from bridge.prompts.preference_choice import PreferenceChoice
+from bridge.prompts.preset_folder import BUILT_IN, PresetFolder
+from bridge.prompts.prompt_writer import PromptWriter
+from bridge.prompts.token_budget import TokenBudget
 from bridge.recovery.circuits import Circuits
 from bridge.recovery.fallback import Fallback, parse_chains
 from bridge.recovery.retries import RetryPolicy
 from bridge.recovery.retry_budget import RetryBudget
+from bridge.residents import Residents
 from bridge.security.api_keys import ApiKeys
 from bridge.security.authentication import AuthenticationInterceptor
 from bridge.security.transport import TlsCredentials
 from bridge.servicer import ImageGenerationService
 from bridge.settings import Settings
 from bridge.triton import Triton
-from protos import starweave_pb2_grpc
+from protos import image_insight_pb2_grpc, image_library_pb2_grpc, starweave_pb2_grpc
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +66,24 @@ class BridgeServer:
     """One bridge in front of one Triton. Made and used inside a running event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises OSError, ValueError or limits.errors.ConfigurationError where a file or an address is of no use."""
+        """Raises OSError, ValueError, InvalidPresets or limits.errors.ConfigurationError where a file or an address is
+        of no use.
+        """
         self._settings = settings
         self._metrics = Metrics()
         self._metrics_server: MetricsServer | None = None
         self._triton = Triton(settings.triton_url)
-        self._catalog = Catalog(self._triton, settings.catalog_interval, settings.fallback_models)
+        loader = Loader(self._triton)
+        self._residents = Residents(loader, settings.max_resident)
+        self._catalog = Catalog(
+            self._triton, loader, self._residents, settings.catalog_interval, settings.fallback_models
+        )
         self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
         self._cancellations = Cancellations(self._triton, self._metrics)
-        self._pipeline = self._make_pipeline()
+        self._presets = PresetFolder(settings.presets or BUILT_IN)
+        self._library = self._make_library()
+        self._preferences = None if self._library is None else PreferenceReader(self._library)
+        self._images = LibraryPipeline(self._make_pipeline(), self._library, settings.repeats)
         prober = Prober(self._triton, settings.probe_timeout)
         self._health = Health(self._catalog, prober, settings.probe_interval, self._metrics)
         self._calls = Calls()
@@ -82,16 +109,27 @@ class BridgeServer:
         settings = self._settings
         service = ImageGenerationService(
             self._catalog,
-            self._pipeline,
+            self._images,
             ProgressPoller(self._triton, settings.progress_interval),
             Previewer(self._triton, self._codec),
+            self._presets,
             settings.request_timeout,
             settings.max_variations,
         )
         starweave_pb2_grpc.add_ImageGenerationServiceServicer_to_server(service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
+        services = [IMAGE_SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME]
+        if self._library is not None:
+            image_library_pb2_grpc.add_ImageLibraryServiceServicer_to_server(
+                ImageLibraryService(self._library, self._catalog), self._server
+            )
+            services.append(LIBRARY_SERVICE)
+        if self._library is not None and self._preferences is not None:
+            image_insight_pb2_grpc.add_ImageInsightServiceServicer_to_server(
+                ImageInsightService(self._library, self._preferences), self._server
+            )
+            services.append(INSIGHT_SERVICE)
         if not settings.hardened:
-            services = (IMAGE_SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME)
             reflection.enable_server_reflection(services, self._server)
         address = f"{settings.host}:{settings.port}"
         if self._tls is None:
@@ -103,7 +141,9 @@ class BridgeServer:
             logger.info("Metrics: http://%s:%d/metrics", settings.metrics_host, self._metrics_server.port)
         await self._health.start()
         await self._server.start()
-        self._watchers = [asyncio.create_task(self._catalog.run()), asyncio.create_task(self._health.run())]
+        if self._library is not None:
+            self._library.start()
+        self._watchers = [asyncio.create_task(part.run()) for part in (self._catalog, self._health, self._presets)]
         logger.info("The bridge listens on %s:%d; its Triton is %s.", settings.host, port, settings.triton_url)
         return port
 
@@ -145,6 +185,8 @@ class BridgeServer:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
+        if self._library is not None:
+            await self._library.stop()
         await self._cancellations.sent()
         await self._triton.close()
         self._codec.close()
@@ -159,9 +201,19 @@ class BridgeServer:
         retry_policy = RetryPolicy(settings.recovery_wait, RetryBudget(settings.retry_budget, metrics))
         admission = Admission(settings.limits, metrics)
         observer = PictureObserver(metrics, settings.log_prompts)
-        acceptance = Acceptance(fallback, self._codec, admission, retry_policy, observer)
+        preferences = PreferenceChoice(self._preferences, settings.preferences)
+        prompts = PromptWriter(
+            self._presets,
+            TokenBudget(self._triton, self._residents),
+            ContextMode(settings.context_mode),
+            preferences,
+            metrics,
+        )
+        ratings = ModelRatingsReader(self._library)
+        chooser = ModelChooser(self._catalog, circuits, self._presets, ratings, metrics)
+        acceptance = Acceptance(chooser, fallback, prompts, self._codec, admission, retry_policy, observer)
         return ImagePipeline(
-            *(self._triton, acceptance, self._codec, self._cancellations),
+            *(self._triton, self._residents, acceptance, self._codec, self._cancellations),
             *(admission, retry_policy, circuits, observer),
         )
 
@@ -170,3 +222,19 @@ class BridgeServer:
         if self._settings.api_keys_file is not None:
             guards.append(AuthenticationInterceptor(ApiKeys(self._settings.api_keys_file), self._metrics))
         return [*guards, ErrorInterceptor(self._calls, CallObserver(self._metrics))]
+
+    def _make_library(self) -> Library | None:
+        settings = self._settings
+        if settings.library is None:
+            return None
+        return Library(
+            Location(settings.library, settings.library_database, settings.library_blobs),
+            Retention(
+                max_days=settings.library_max_days,
+                max_images=settings.library_max_images,
+                max_bytes=settings.library_max_bytes,
+                max_per_user=settings.library_max_per_user,
+            ),
+            lambda: self._catalog.residencies,
+            partial(embed, self._triton),
+        )

@@ -12,11 +12,12 @@ from bridge.deadline import Deadline
 from bridge.errors import BridgeError
 from bridge.in_band import as_bridge_error, failed_response, set_error_codes
 from bridge.job import Job, Place
+from bridge.library.library_pipeline import LibraryPipeline
 from bridge.model_list import model_info
 from bridge.observability.logs import request_id
-from bridge.pipeline import ImagePipeline
 from bridge.previews import Previewer, PreviewStream
 from bridge.progress import Progress, ProgressPoller
+from bridge.prompts.preset_folder import PresetFolder
 from bridge.security.caller import caller_of
 from bridge.validation import time_limit, validate_variation_strength
 from protos import starweave_pb2, starweave_pb2_grpc
@@ -30,9 +31,10 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
     def __init__(
         self,
         catalog: Catalog,
-        pipeline: ImagePipeline,
+        pipeline: LibraryPipeline,
         progress: ProgressPoller,
         previewer: Previewer,
+        presets: PresetFolder,
         request_timeout: float,
         max_variations: int,
     ) -> None:
@@ -40,6 +42,7 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
         self._pipeline = pipeline
         self._progress = progress
         self._previewer = previewer
+        self._presets = presets
         self._request_timeout = request_timeout
         self._max_variations = max_variations
 
@@ -75,14 +78,15 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
         try:
             await context.write(_progress_message(call_id, last))
             while not run.done():
-                await_progress = asyncio.create_task(self._progress.next(place.residency, place.generation_id))
+                making = self._pipeline.place(call_id, place)
+                await_progress = asyncio.create_task(self._progress.next(making.residency, making.generation_id))
                 await asyncio.wait({run, await_progress}, return_when=asyncio.FIRST_COMPLETED)
                 progress = await_progress.result() if await_progress.done() else None
                 if progress is None:
                     continue
                 preview = b""
                 if request.previews and progress.is_running:
-                    previews = previews or self._previewer.stream(place.residency, place.generation_id)
+                    previews = previews or self._previewer.stream(making.residency, making.generation_id)
                     preview = previews.take()
                 if progress != last or preview:
                     last = progress
@@ -103,8 +107,9 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
         self, request: starweave_pb2.ModelRequest, context: Context
     ) -> starweave_pb2.ModelResponse:
         """Lists all families, loaded or not."""
+        presets = self._presets.presets
         return starweave_pb2.ModelResponse(
-            models=[model_info(family, self._catalog.residency(family)) for family in self._catalog.families]
+            models=[model_info(family, self._catalog.residency(family), presets) for family in self._catalog.families]
         )
 
     async def _vary(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import DirectoryPath, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliApp, NoDecode, SettingsConfigDict
 
 from bridge.limits.admission import Limits
@@ -83,7 +83,24 @@ class Settings(BaseSettings):
     max_variations: int = Field(4, ge=1, description="Pictures that one call for variations makes at most.")
     max_input_bytes: int = Field(20_000_000, ge=1, description="Bytes that an init image, and a mask, may have each.")
     max_input_pixels: int = Field(25_000_000, ge=1, description="Pixels that an init image, and a mask, may have each.")
+    presets: DirectoryPath | None = Field(
+        None,
+        description="Folder of styles and qualities, `*.yaml`, in place of the built-in ones; read again on change.",
+    )
+    context_mode: Literal["off", "light", "strong"] = Field(
+        "off", description="How much of its `context` goes into the prompt of a request that sends no `context_mode`."
+    )
+    preferences: bool = Field(
+        False,
+        description="Whether requests that do not say take the style and quality that their user prefers where they "
+        "leave them open; learnt from the library.",
+    )
     drain_grace: float = Field(15, ge=0, description="Seconds that pictures under way are given at shutdown.")
+    max_resident: int = Field(
+        4,
+        ge=1,
+        description="Families that Triton holds loaded; for a further one, that which was not used for longest goes.",
+    )
     catalog_interval: float = Field(
         2, gt=0, description="Seconds between two looks at the model repository for changes."
     )
@@ -97,6 +114,32 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", description="Address that Prometheus may read `/metrics` at.")
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port of `/metrics`; 0 takes a free one, empty serves none (9464 is usual)."
+    )
+    library: Path | None = Field(
+        None,
+        description="Folder of the image library: its journal, and its database and blobs unless they are elsewhere; "
+        "empty: no picture is kept.",
+    )
+    library_database: str = Field(
+        "", description="Database of the library, such as `postgresql://user@host/name`; empty: SQLite in its folder."
+    )
+    library_blobs: str = Field(
+        "",
+        description="Where the library's pictures go, such as `s3://bucket/prefix` (credentials and endpoint as the "
+        "AWS tools read them); empty: its folder.",
+    )
+    library_max_days: float = Field(0, ge=0, description="Days that the library keeps a picture; 0: no limit.")
+    library_max_images: int = Field(0, ge=0, description="Pictures that the library keeps, the newest; 0: no limit.")
+    library_max_bytes: int = Field(
+        0, ge=0, description="Bytes of pictures that the library keeps, the newest; 0: no limit."
+    )
+    library_max_per_user: int = Field(
+        0, ge=0, description="Pictures that the library keeps of each user, the newest; 0: no limit."
+    )
+    repeats: bool = Field(
+        True,
+        description="Whether a request equal to an earlier one gets the library's picture, and equal requests under "
+        "way are made once.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
     log_format: LogFormat = Field("text", description="`text`, or `json` with a line of JSON for each entry.")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from bridge.errors import (
     ModelUnavailable,
     Overloaded,
 )
+from bridge.families import Family
 
 Tensors = Mapping[str, NDArray[np.generic]]
 
@@ -43,6 +45,20 @@ _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 _DEAD_STUB = "Stub process"
 _REFUSED = ("pictures are waiting", "would take about")
 _DEADLINE_EXCEEDED = "deadline exceeded"
+# The reason of a version that was unloaded because it was asked for.
+_UNLOADED = "unloaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What Triton has loaded: the versions of each model, and the reasons for those that it could not load."""
+
+    ready: Mapping[str, tuple[int, ...]]
+    failures: Mapping[tuple[str, int], str]
+
+    def versions_of(self, family: Family) -> dict[str, tuple[int, ...]]:
+        """The loaded versions of each of a family's models."""
+        return {model: self.ready.get(model, ()) for model in family.models}
 
 
 class Triton:
@@ -124,17 +140,29 @@ class Triton:
         outputs = await self.infer(CATALOG_MODEL, inputs, ["CATALOG"], timeout=timeout)
         return _document(outputs["CATALOG"])
 
-    async def ready_versions(self, timeout: float) -> dict[str, tuple[int, ...]]:
-        """The versions of each model that Triton has loaded."""
+    async def config(self, model: str, version: int, timeout: float) -> dict[str, Any]:
+        """A model's configuration as Triton serves it, in protobuf's JSON form."""
+        try:
+            answer = await self._client.get_model_config(model, str(version), as_json=True, client_timeout=timeout)
+        except InferenceServerException as error:
+            raise _translate(error) from error
+        config: dict[str, Any] = answer["config"]
+        return config
+
+    async def holdings(self, timeout: float) -> Holdings:
+        """Which versions of each model Triton has loaded, and which it could not load."""
         try:
             index = await self._client.get_model_repository_index(client_timeout=timeout)
         except InferenceServerException as error:
             raise _translate(error) from error
         ready: dict[str, tuple[int, ...]] = {}
+        failures: dict[tuple[str, int], str] = {}
         for model in index.models:
             if model.state == "READY":
                 ready[model.name] = (*ready.get(model.name, ()), int(model.version))
-        return ready
+            elif model.state == "UNAVAILABLE" and model.version and model.reason not in ("", _UNLOADED):
+                failures[model.name, int(model.version)] = model.reason
+        return Holdings(ready, failures)
 
     async def load(self, model: str) -> None:
         """Loads a model, an ensemble with its steps, or takes over what has changed; may take minutes."""

@@ -9,6 +9,7 @@ import numpy as np
 from bridge.errors import InvalidRequest
 from bridge.families import Capability, Family
 from bridge.generation import SEEDS, Generation
+from bridge.prompts.prompt_origin import PromptOrigin
 from bridge.sizes import Size, SizeRange
 from protos import starweave_pb2
 
@@ -82,6 +83,7 @@ def validate(request: starweave_pb2.ImageRequest, family: Family) -> Generation:
         requested_model=request.model,
         prompt=request.prompt,
         negative_prompt=settings.negative_prompt,
+        prompt_origin=PromptOrigin(request.prompt, settings.negative_prompt),
         size=size,
         generated_size=size,
         steps=settings.steps if settings.HasField("steps") else family.default_steps,
@@ -152,11 +154,9 @@ def _unsupported(request: starweave_pb2.ImageRequest, capability: Capability) ->
         "mask_image is set without an init_image; it marks what is repainted in one."
         if capability is Capability.TEXT_TO_IMAGE and request.mask_image
         else None,
-        f"style is {_shown(settings.style)}; no styles are known, leave it empty." if settings.style else None,
         f"upscale is {settings.upscale}; pictures are not upscaled, leave it out or 1."
         if settings.upscale not in (0, 1)
         else None,
-        f"quality is {_shown(settings.quality)}; no qualities are known, leave it empty." if settings.quality else None,
     ]
 
 
@@ -203,10 +203,11 @@ def _out_of_range(name: str, value: float, low: float, high: float) -> str | Non
 
 
 def _not_one_of(name: str, value: str, allowed: tuple[str, ...]) -> str | None:
-    return None if value in allowed else f"{name} is {_shown(value)}; it must be one of {', '.join(allowed)}."
+    return None if value in allowed else f"{name} is {shown(value)}; it must be one of {', '.join(allowed)}."
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A text that is refused, quoted and not at any length."""
     return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from export.errors import ExportError
 from export.family import export_family
+from export.json_text import json_text
 from export.lora import Lora
 from export.options import MAX_GUIDANCE_SCALE, MAX_STEPS, ExportOptions, SizePolicy
+from export.precision import Precision
+from export.progress import TerminalProgress
+from export.target import Target
 
 
 @click.command()
@@ -56,6 +61,22 @@ from export.options import MAX_GUIDANCE_SCALE, MAX_STEPS, ExportOptions, SizePol
     show_default=True,
     help="Sizes the family can't make: 'fit' resizes the nearest it can, 'exact' refuses.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice([precision.value for precision in Precision]),
+    help="What the graphs compute in; fp16 is for GPUs.  [default: fp16 for tensorrt, else fp32]",
+)
+@click.option(
+    "--target",
+    type=click.Choice([target.value for target in Target]),
+    default=Target.CPU.value,
+    show_default=True,
+    help="What the family will run on.",
+)
+@click.option(
+    "--quality/--no-quality", default=True, show_default=True, help="Paint fixed prompts and compare with torch."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write the result, or the error, as JSON to standard output.")
 def export(
     checkpoint: str,
     name: str,
@@ -70,8 +91,13 @@ def export(
     default_steps: int | None,
     default_guidance_scale: float | None,
     size_policy: str,
+    precision: str | None,
+    target: str,
+    quality: bool,
+    as_json: bool,
 ) -> None:
     """Export CHECKPOINT, a diffusers folder, Hugging Face id or single file, as a family of Triton models."""
+    progress = TerminalProgress()
     try:
         options = ExportOptions(
             checkpoint=checkpoint,
@@ -87,7 +113,14 @@ def export(
             default_steps=default_steps,
             default_guidance_scale=default_guidance_scale,
             size_policy=SizePolicy(size_policy),
+            precision=Precision(precision or (Precision.FP16 if target == Target.TENSORRT else Precision.FP32)),
+            target=Target(target),
+            quality=quality,
         )
-        export_family(options, click.echo)
+        report = export_family(options, progress.say, progress.bar)
     except ExportError as error:
+        if as_json:
+            click.echo(json_text({"error": str(error), "kind": type(error).__name__}))
         raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json_text(asdict(report)))

@@ -6,6 +6,7 @@ The repository that is checked in was made by this, and a test makes it again an
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -36,4 +37,4 @@ def demo_options(repository: Path = REPOSITORY, checkpoint: Path = CHECKPOINT) -
 
 
 if __name__ == "__main__":
-    export_family(demo_options(*map(Path, sys.argv[1:])), click.echo)
+    export_family(replace(demo_options(*map(Path, sys.argv[1:])), quality=True), click.echo)

@@ -39,3 +39,15 @@ class RepositoryUnavailable(ExportError):
 
 class GraphMismatch(ExportError):
     """An exported graph does not compute what the checkpoint computes in torch."""
+
+
+class TargetUnavailable(ExportError):
+    """This machine lacks what an export for the target needs."""
+
+
+class NoSuchFamily(ExportError):
+    """The repository has no family of that name."""
+
+
+class NoSuchVersion(ExportError):
+    """The family has no version of that number, or only a part of one."""

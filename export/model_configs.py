@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import TYPE_INT64, TYPE_STRING, ModelConfig, ModelInstanceGroup
 
 from export.checkpoint import Checkpoint
@@ -39,8 +38,10 @@ PARTS: Final = (
 )
 MAX_BATCH_SIZE: Final = 16
 
-# What the weights of a version need; limits and defaults may differ from version to version.
+# What the versions of a model have in common: a version is loaded before its own configuration is the model's. Limits
+# and defaults may differ.
 WEIGHT_PARAMETERS: Final = (
+    "samplers",
     "window",
     "bos_token_id",
     "eos_token_id",
@@ -54,20 +55,10 @@ WEIGHT_PARAMETERS: Final = (
     "vae_scale_factor",
     "scaling_factor",
 )
-_MAX_WINDOWS: Final = 4
+MAX_WINDOWS: Final = 4
 _MAX_WAITING: Final = 256
 # ONNX Runtime takes all cores.
 _THREADS: Final = {"intra_op_thread_count": "0"}
-
-
-def to_text(config: ModelConfig) -> str:
-    """The message in the form of a `config.pbtxt`."""
-    return text_format.MessageToString(config, as_utf8=True)
-
-
-def from_text(text: str) -> ModelConfig:
-    """Parses a `config.pbtxt`; raises `google.protobuf.text_format.ParseError`."""
-    return text_format.Parse(text, ModelConfig())
 
 
 def set_parameters(config: ModelConfig, parameters: Mapping[str, str]) -> None:
@@ -116,7 +107,7 @@ def composing_models(checkpoint: Checkpoint, parameters: FamilyParameters) -> di
 
 def _tokenizer(name: str, checkpoint: Checkpoint) -> ModelConfig:
     outputs: list[Tensor] = []
-    parameters = {"window": str(checkpoint.window), "max_windows": str(_MAX_WINDOWS)}
+    parameters = {"window": str(checkpoint.window), "max_windows": str(MAX_WINDOWS)}
     for encoder, tokenizer in zip(text_encoders(checkpoint), checkpoint.tokenizers, strict=True):
         outputs += [Tensor(f"{prompt.name}_IDS{encoder.part}", TYPE_INT64, (-1,)) for prompt in PROMPTS]
         for token in ("bos_token_id", "eos_token_id", "pad_token_id"):

@@ -10,6 +10,8 @@ from typing import Final
 
 from export.errors import InvalidOption
 from export.lora import Lora
+from export.precision import Precision
+from export.target import Target
 
 MAX_STEPS: Final = 100
 MAX_GUIDANCE_SCALE: Final = 30.0
@@ -44,7 +46,8 @@ class ExportOptions:
     folder, id or file) replaces the checkpoint's own, `loras` are added to its weights. `name` becomes the family's
     name and the start of its models' names. `source` is what clients are told about where the weights come from; by
     default the id, or the folder's or file's name. `display_name` is `name` by default. Defaults that are None follow
-    from the checkpoint.
+    from the checkpoint. `target` is what the family will run on. With `quality` fixed prompts are painted and compared
+    with torch.
     """
 
     checkpoint: str
@@ -60,6 +63,9 @@ class ExportOptions:
     default_steps: int | None = None
     default_guidance_scale: float | None = None
     size_policy: SizePolicy = SizePolicy.EXACT
+    precision: Precision = Precision.FP32
+    target: Target = Target.CPU
+    quality: bool = False
 
     def check(self) -> None:
         """Raises InvalidOption, saying what is accepted."""

@@ -1,11 +1,11 @@
-"""A model repository on disk: which versions of a family it holds, and how a new one gets in."""
+"""A model repository on disk: its models, and how they change by renames."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,8 @@ from pathlib import Path
 from google.protobuf.text_format import ParseError
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from export.config_text import CONFIG, from_text, to_text
 from export.errors import IncompatibleFamily, RepositoryUnavailable
-from export.model_configs import WEIGHT_PARAMETERS, from_text, to_text
-
-CONFIG = "config.pbtxt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,41 +23,27 @@ class Repository:
 
     path: Path
 
+    def models(self) -> list[str]:
+        """The names of all models that have a configuration."""
+        return sorted(file.parent.name for file in self.path.glob(f"*/{CONFIG}"))
+
     def config(self, model: str) -> ModelConfig | None:
-        """The model's configuration, or None where there is no such model."""
-        file = self.path / model / CONFIG
-        try:
-            return from_text(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (ParseError, UnicodeDecodeError) as error:
-            raise IncompatibleFamily(
-                f"{str(file)!r} is no model configuration ({error}); mend it or take another name."
-            ) from error
+        """The model's configuration, None where there is no such model; raises IncompatibleFamily if it is broken."""
+        return read_config(self.path / model / CONFIG)
 
-    def active_version(self, family: str, ensemble: str) -> int | None:
-        """The version that the family's `ensemble`, which bears its parameters, is pinned to, or None without one."""
-        config = self.config(ensemble)
-        if config is None:
-            return None
-        parameters = {key: value.string_value for key, value in config.parameters.items()}
-        if parameters.get("family") != family or not parameters.get("version", "").isdecimal():
-            raise IncompatibleFamily(
-                f"The repository {str(self.path)!r} holds a model {ensemble!r} that does not bear the parameters of a "
-                f"family {family!r}; take another name."
-            )
-        return int(parameters["version"])
-
-    def next_version(self, models: Sequence[str]) -> int:
-        """One more than any version that is there: numbers are not used twice."""
-        return max((version for model in models for version in self._versions(model)), default=0) + 1
+    def versions(self, model: str) -> set[int]:
+        """The numbers of the model's version folders."""
+        folder = self.path / model
+        if not folder.is_dir():
+            return set()
+        return {int(child.name) for child in folder.iterdir() if child.is_dir() and child.name.isdecimal()}
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """An empty folder beside the repository, so on its file system; removed at the end.
 
-        Never inside: Triton takes every folder there for a model. One export at a time has it, and what a killed one
-        left in it is removed. Raises RepositoryUnavailable where another export has it, and for every OSError inside.
+        Never inside: Triton takes every folder there for a model. One command at a time has it, and what a killed one
+        left in it is removed. Raises RepositoryUnavailable where another has it, and for every OSError inside.
         """
         folder = self.path.absolute().parent / f".{self.path.name}.export"
         with ExitStack() as end:
@@ -67,7 +51,7 @@ class Repository:
                 folder.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
                 end.callback(os.close, descriptor)
-                # Held by the process, so a killed export holds nothing.
+                # Held by the process, so a killed one holds nothing.
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 end.callback(shutil.rmtree, folder)
                 for left in folder.iterdir():
@@ -75,103 +59,91 @@ class Repository:
                 yield folder
             except BlockingIOError:
                 raise RepositoryUnavailable(
-                    f"Another export into {str(self.path)!r} is at work; wait until it has ended."
+                    f"Another command is changing {str(self.path)!r}; wait until it has ended."
                 ) from None
             except OSError as error:
                 raise RepositoryUnavailable(f"The repository {str(self.path)!r} can't be written: {error}.") from error
 
-    def check_compatible(self, config: ModelConfig) -> None:
-        """Raises IncompatibleFamily where a model of this name needs another config: all its versions share one."""
-        existing = self.config(config.name)
-        if existing is None:
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Renames in a repository, out of and into a staging folder; `undo` takes back all that were made."""
+
+    repository: Repository
+    staged: Path
+    undo: ExitStack
+
+    @classmethod
+    @contextmanager
+    def of(cls, repository: Repository, staged: Path) -> Iterator[Change]:
+        """A change that is undone where an error leaves the block."""
+        with ExitStack() as undo:
+            if not repository.path.exists():
+                repository.path.mkdir(parents=True)
+                undo.callback(repository.path.rmdir)
+            yield cls(repository, staged, undo)
+            undo.pop_all()
+
+    def add_model(self, model: str) -> None:
+        """Moves a staged model in; of one of that name only the configuration is replaced."""
+        target = self.repository.path / model
+        if target.exists():
+            self._replace_config(self.staged / model / CONFIG, model)
+        else:
+            self._move(self.staged / model, target)
+
+    def add_version(self, model: str, version: int) -> None:
+        """Moves the staged version folder of a model in, and the model where it is not there yet."""
+        target = self.repository.path / model
+        if target.exists():
+            self._move(self.staged / model / str(version), target / str(version))
+        else:
+            self._move(self.staged / model, target)
+
+    def remove_version(self, model: str, version: int) -> None:
+        """Moves a version folder out."""
+        self._move(self.repository.path / model / str(version), self._aside(model) / str(version))
+
+    def remove_model(self, model: str) -> None:
+        """Moves a model out."""
+        self._move(self.repository.path / model, self._aside(model) / "model")
+
+    def write_config(self, config: ModelConfig) -> None:
+        """Gives a model that is there another configuration; one that says the same is left as it is written."""
+        if self.repository.config(config.name) == config:
             return
-        for ours, theirs in ((config.input, existing.input), (config.output, existing.output)):
-            if list(ours) != list(theirs):
-                raise IncompatibleFamily(
-                    f"The repository's {config.name} has other tensors than this checkpoint needs; "
-                    "export the checkpoint under another name."
-                )
-        for key in WEIGHT_PARAMETERS:
-            if key in config.parameters and config.parameters[key] != existing.parameters[key]:
-                raise IncompatibleFamily(
-                    f"The repository's {config.name} has the {key} {existing.parameters[key].string_value!r}, this "
-                    f"checkpoint {config.parameters[key].string_value!r}; export the checkpoint under another name."
-                )
+        folder = self.staged / ".written" / config.name
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / CONFIG
+        file.write_text(to_text(config), encoding="utf-8")
+        self._replace_config(file, config.name)
 
-    def activate(self, staged: Path, ensembles: Sequence[str], version: int) -> None:
-        """Pins all steps of a family's ensembles to `version`, each ensemble by one rename; a failure undoes all.
+    def _aside(self, model: str) -> Path:
+        folder = self.staged / ".replaced" / model
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
-        The last of them is the one that bears the family's parameters, so that it tells what was active before where
-        the process is killed in between, and another call with that version undoes what was done.
-        """
-        folder = staged / ".activation"
-        with ExitStack() as undo:
-            for model in ensembles:
-                config = self.config(model)
-                if config is None:
-                    continue
-                for step in config.ensemble_scheduling.step:
-                    step.model_version = version
-                if "version" in config.parameters:
-                    config.parameters["version"].string_value = str(version)
-                (folder / model).mkdir(parents=True)
-                (folder / model / CONFIG).write_text(to_text(config), encoding="utf-8")
-                _replace_config(folder, model, self.path / model, undo)
-            undo.pop_all()
+    def _move(self, source: Path, target: Path) -> None:
+        source.rename(target)
+        self.undo.callback(target.rename, source)
 
-    def install(self, staged: Path, versioned: Sequence[str], others: Sequence[str], active: int | None) -> None:
-        """Moves staged models in by renames; a failure undoes all of them.
-
-        Of the `versioned` models every version but the active one is taken out, so that two remain. Of the `others`
-        only the configuration changes, each by one rename: those of the ensembles activate the new version, that of
-        the one that bears the family's parameters last.
-        """
-        with ExitStack() as undo:
-            if not self.path.exists():
-                self.path.mkdir(parents=True)
-                undo.callback(self.path.rmdir)
-            for model in versioned:
-                target = self.path / model
-                if not target.exists():
-                    _move(staged / model, target, undo)
-                    continue
-                for old in self._versions(model) - {active}:
-                    _move(target / str(old), _aside(staged, model) / str(old), undo)
-                for new in (staged / model).iterdir():
-                    if new.is_dir():
-                        _move(new, target / new.name, undo)
-                _replace_config(staged, model, target, undo)
-            for model in others:
-                target = self.path / model
-                if target.exists():
-                    _replace_config(staged, model, target, undo)
-                else:
-                    _move(staged / model, target, undo)
-            undo.pop_all()
-
-    def _versions(self, model: str) -> set[int]:
-        folder = self.path / model
-        if not folder.is_dir():
-            return set()
-        return {int(child.name) for child in folder.iterdir() if child.is_dir() and child.name.isdecimal()}
+    def _replace_config(self, new: Path, model: str) -> None:
+        current, old = self.repository.path / model / CONFIG, self._aside(model) / CONFIG
+        # An equal file is left alone: Triton reloads a model whose config.pbtxt was written.
+        if new.read_bytes() == current.read_bytes():
+            return
+        shutil.copy2(current, old)
+        new.replace(current)
+        self.undo.callback(old.replace, current)
 
 
-def _aside(staged: Path, model: str) -> Path:
-    folder = staged / ".replaced" / model
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _move(source: Path, target: Path, undo: ExitStack) -> None:
-    source.rename(target)
-    undo.callback(target.rename, source)
-
-
-def _replace_config(staged: Path, model: str, target: Path, undo: ExitStack) -> None:
-    new, current, old = staged / model / CONFIG, target / CONFIG, _aside(staged, model) / CONFIG
-    # An equal file is left alone: Triton reloads a model whose config.pbtxt was written.
-    if new.read_bytes() == current.read_bytes():
-        return
-    shutil.copy2(current, old)
-    new.replace(current)
-    undo.callback(old.replace, current)
+def read_config(file: Path) -> ModelConfig | None:
+    """The configuration in a file, or None where there is no such file. Raises IncompatibleFamily if it is broken."""
+    try:
+        return from_text(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ParseError, UnicodeDecodeError) as error:
+        raise IncompatibleFamily(
+            f"{str(file)!r} is no model configuration ({error}); mend it or take another name."
+        ) from error

@@ -6,9 +6,9 @@ import warnings
 from pathlib import Path
 from typing import Final
 
-import onnx
 import torch
 
+from export.external_weights import gather
 from export.graphs import Graph, Sample
 
 # The newest that every Triton since 24.10 runs is 20; the TorchScript exporter is at its best tested with 18.
@@ -36,15 +36,4 @@ def trace(graph: Graph, path: Path, sample: Sample) -> None:
             opset_version=_OPSET,
             dynamo=False,
         )
-    _gather_weights(path)
-
-
-def _gather_weights(path: Path) -> None:
-    """Puts weights that the exporter wrote beside a large graph, one file each, into one file."""
-    scattered = [other for other in path.parent.iterdir() if other != path]
-    if not scattered:
-        return
-    model = onnx.load(path)
-    for other in scattered:
-        other.unlink()
-    onnx.save_model(model, path, save_as_external_data=True, location=f"{path.name}.data")
+    gather(path)

@@ -21,14 +21,28 @@ class Bridge:
         host, port: what it listens on.
         triton_url: host:port of its Triton's gRPC service.
         metrics_port: where its metrics are read on this machine; None for none.
+        library: folder of its image library; None leaves that to the environment.
+        repeats: whether equal requests are made once.
     """
 
-    def __init__(self, folder: Path, host: str, port: int, triton_url: str, metrics_port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str,
+        port: int,
+        triton_url: str,
+        metrics_port: int | None = None,
+        library: Path | None = None,
+        repeats: bool = True,
+    ) -> None:
         self.port = port
         self.metrics_port = metrics_port
         self.log = folder / "bridge.log"
         self._host = host
         self._triton_url = triton_url
+        self._library_flags = [] if library is None else [f"--library={library.resolve()}"]
+        if not repeats:
+            self._library_flags.append("--repeats=false")
         self._process: ChildProcess | None = None
 
     @property
@@ -48,6 +62,7 @@ class Bridge:
                 *(sys.executable, "-m", "bridge"),
                 *(f"--host={self._host}", f"--port={self.port}", f"--triton-url={self._triton_url}"),
                 f"--drain-grace={DRAIN_SECONDS}",
+                *self._library_flags,
                 *([] if self.metrics_port is None else [f"--metrics-port={self.metrics_port}"]),
             ],
             self.log,

@@ -10,13 +10,16 @@ from typing import TypeVar
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from protos import starweave_pb2_grpc
+from bridge.library.library_use import LIBRARY_KEY
+from protos import image_insight_pb2_grpc, starweave_pb2_grpc
 from standalone.credentials import API_KEY, open_channel
 from standalone.errors import GenerationFailed, ServerUnreachable, StandaloneError
 
 DEFAULT_ADDRESS = "localhost:50051"
 MODELS = "starweave.models"
 SERVICE = "starweave.ImageGenerationService"
+# Metadata of a call that must be made by the model, and leaves nothing in the library.
+WITHOUT_LIBRARY = ((LIBRARY_KEY, "off"),)
 # STARWEAVE's own limit on a message.
 MAX_MESSAGE_BYTES = 50 * 1024 * 1024
 
@@ -42,6 +45,11 @@ def connect(address: str) -> Iterator[grpc.Channel]:
 def image_service(channel: grpc.Channel) -> starweave_pb2_grpc.ImageGenerationServiceStub:
     """The stub of STARWEAVE's service on `channel`."""
     return starweave_pb2_grpc.ImageGenerationServiceStub(channel)
+
+
+def insight_service(channel: grpc.Channel) -> image_insight_pb2_grpc.ImageInsightServiceStub:
+    """The stub of the service over what the library tells on `channel`."""
+    return image_insight_pb2_grpc.ImageInsightServiceStub(channel)
 
 
 def health(channel: grpc.Channel, service: str, seconds: float = 3) -> Health:

@@ -6,10 +6,15 @@ import click
 
 from standalone.commands.api_key import api_key
 from standalone.commands.demo import demo
+from standalone.commands.experiment import experiment
 from standalone.commands.export import export
 from standalone.commands.generate import generate
+from standalone.commands.library import library
 from standalone.commands.models import models
+from standalone.commands.preferences import preferences
 from standalone.commands.serve import serve
+from standalone.commands.usage import usage
+from standalone.commands.versions import versions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,7 +22,7 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, export, demo, api_key):
+for verb in (serve, generate, models, library, usage, experiment, preferences, export, versions, demo, api_key):
     main.add_command(verb)
 
 

@@ -37,5 +37,13 @@ class GenerationFailed(StandaloneError):
     """The server answered with an error instead of a picture."""
 
 
+class LibraryUnusable(StandaloneError):
+    """The image library cannot be reached or is not as it should be."""
+
+
 class ExportUnavailable(StandaloneError):
     """The packages that export a checkpoint are not installed."""
+
+
+class VersionRefused(StandaloneError):
+    """A version of a family was not made the active one; the one before still is."""

@@ -11,7 +11,7 @@ import grpc
 
 from protos import starweave_pb2
 from standalone.bridge import PROJECT, Bridge
-from standalone.client import MODELS, SERVICE, Health, connect, finished, health, image_service
+from standalone.client import MODELS, SERVICE, WITHOUT_LIBRARY, Health, connect, finished, health, image_service
 from standalone.errors import StartFailed
 from standalone.lock_file import LockFile
 from standalone.ports import LOOPBACK, free_port
@@ -26,6 +26,9 @@ METRICS_PORT = 9464
 # Health checks in a row without an answer after which a bridge counts as hung.
 SILENT_PROBES = 5
 
+# Beside the stack's folder: logs may be deleted, pictures are to stay.
+DEFAULT_LIBRARY = PROJECT / "out" / "library"
+
 Pause = Callable[[float], None]
 
 
@@ -34,13 +37,16 @@ class StackSettings:
     """What a stack is started with.
 
     `folder` takes the logs and the backend folder; `host` and `port` are the bridge's. Ports that are taken are
-    replaced by free ones.
+    replaced by free ones. `library` is the folder of the image library, None for none; with `repeats`, equal requests
+    are made once.
     """
 
     repository: Path = PROJECT / "model_repository"
     folder: Path = PROJECT / "out" / "standalone"
     host: str = LOOPBACK
     port: int = 50051
+    library: Path | None = None
+    repeats: bool = True
 
 
 class Stack:
@@ -65,7 +71,12 @@ class Stack:
         if port != settings.port:
             status.warn(f"Port {settings.port} is taken: the bridge listens on {port}.")
         metrics_port = free_port(METRICS_PORT, LOOPBACK, taken | {port})
-        self.bridge = Bridge(settings.folder, settings.host, port, self.triton.grpc_url, metrics_port)
+        self.bridge = Bridge(
+            *(settings.folder, settings.host, port, self.triton.grpc_url),
+            metrics_port=metrics_port,
+            library=settings.library,
+            repeats=settings.repeats,
+        )
         self.triton.log.unlink(missing_ok=True)
         self.bridge.log.unlink(missing_ok=True)
 
@@ -146,7 +157,9 @@ class Stack:
             prompt="a test picture", settings=starweave_pb2.ImageSettings(steps=1, guidance_scale=1, seed=0)
         )
         began = time.monotonic()
-        call = image_service(channel).GenerateImage.future(request, timeout=FIRST_PICTURE_SECONDS)
+        call = image_service(channel).GenerateImage.future(
+            request, timeout=FIRST_PICTURE_SECONDS, metadata=WITHOUT_LIBRARY
+        )
         try:
             response = finished(call, pause)
         except grpc.RpcError as error:

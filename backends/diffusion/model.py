@@ -128,8 +128,8 @@ class TritonPythonModel:
 
 
 def _cache_folder() -> Path:
-    """Where measurements of this machine are kept; nothing is written into the repository."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "starweave" / "step_costs"
+    """Where measurements and engines of this machine are kept; nothing is written into the repository."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "starweave"
 
 
 def _encoded(request: Any, prompt: str) -> list[Text] | None:

@@ -80,6 +80,12 @@ class Metrics:
         self.dropped_prompts = self._counter(
             "dropped_prompts", "Pictures whose prompt or negative prompt was cut at the text encoder's limit", "family"
         )
+        self.styled_pictures = self._counter(
+            "styled_pictures", "Finished pictures of a style or quality", "family", "style", "quality"
+        )
+        self.exposures = self._counter(
+            "exposures", "Pictures whose prompt was written by an arm of an experiment", "experiment", "arm"
+        )
         self.family_ready = self._gauge(
             "family_ready", "1 while all models of a family answer, 0 while one has died", "family", "version"
         )

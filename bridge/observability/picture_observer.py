@@ -59,6 +59,9 @@ class ObservedPicture:
         metrics.picture_bytes.labels(family, generation.output_format).inc(size)
         if dropped != DroppedText():
             metrics.dropped_prompts.labels(family).inc()
+        origin = generation.prompt_origin
+        if origin.style or origin.quality:
+            metrics.styled_pictures.labels(family, origin.style, origin.quality).inc()
         for stage, duration in self._stages.items():
             metrics.stage_seconds.labels(family, stage).observe(duration)
 

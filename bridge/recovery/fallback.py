@@ -24,10 +24,14 @@ class FallbackReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FamilyChoice:
-    """The family that makes a picture; `reason` tells why it is not the one asked for, None where it is."""
+    """The family that makes a picture; `reason` tells why it is not the one asked for, None where it is.
+
+    `merit` says why it was taken where that was left to the server.
+    """
 
     residency: Residency
     reason: FallbackReason | None
+    merit: str = ""
 
 
 def parse_chains(text: str) -> dict[str, tuple[str, ...]]:
@@ -99,6 +103,5 @@ class Fallback:
             return None
         if asked is None:
             return FallbackReason.UNKNOWN
-        residency = self._catalog.residency(asked)
-        has_failed = asked.name in self._circuits.open or (residency is not None and residency.is_lost)
+        has_failed = asked.name in self._circuits.open or self._catalog.residency(asked).is_lost
         return FallbackReason.FAILED if has_failed else FallbackReason.UNAVAILABLE

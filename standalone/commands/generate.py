@@ -25,13 +25,19 @@ _PICTURE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--size", type=Size(), help="Size in pixels, such as 512x512.")
 @click.option("--guidance-scale", type=float, help="How closely the prompt is followed; 1 turns guidance off.")
 @click.option("--negative-prompt", default="", help="What the picture should not show.")
+@click.option("--style", default="", help="Such as watercolor; `starweave models` lists them.")
+@click.option("--quality", default="", help="Such as high.")
+@click.option("--context", multiple=True, help="An earlier turn of the conversation; may be given several times.")
+@click.option("--context-mode", type=click.Choice(["off", "light", "strong"]), help="How much of the context is used.")
 @click.option("--seed", type=int, help="The same seed and settings give the same picture.  [default: random]")
 @click.option("--sampler", default="", help="Such as ddim or euler_a.")
 @click.option("--init-image", type=_PICTURE, help="PNG, JPEG or WebP file to start from.")
 @click.option("--mask", type=_PICTURE, help="File of the same size as the init image; white is repainted.")
 @click.option("--strength", type=float, help="How far the picture may leave the init image: above 0, up to 1.")
 @click.option("--preview", type=click.Path(dir_okay=False, path_type=Path), help="JPEG file to show it in meanwhile.")
-@click.option("--model", default="", help="Id, name or alias; `starweave models` lists them.")
+@click.option("--model", default="", help="Id, name or alias, as `starweave models` lists them, or auto.")
+@click.option("--user", default="", help="On whose behalf; what is rated and learnt is this user's.")
+@click.option("--preferences/--no-preferences", default=None, help="Whether style and quality may be the user's own.")
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port of the image server.")
 def generate(
     prompt: str,
@@ -40,6 +46,10 @@ def generate(
     size: tuple[int, int] | None,
     guidance_scale: float | None,
     negative_prompt: str,
+    style: str,
+    quality: str,
+    context: tuple[str, ...],
+    context_mode: str | None,
     seed: int | None,
     sampler: str,
     init_image: Path | None,
@@ -47,6 +57,8 @@ def generate(
     strength: float | None,
     preview: Path | None,
     model: str,
+    user: str,
+    preferences: bool | None,
     address: str,
 ) -> None:
     """Make a picture of PROMPT. What is not given takes the model's default."""
@@ -58,13 +70,19 @@ def generate(
         guidance_scale=guidance_scale,
         seed=seed,
         negative_prompt=negative_prompt,
+        style=style,
+        quality=quality,
         sampler=sampler,
         output_format=picture_file.output_format(output),
     )
     request = starweave_pb2.ImageRequest(
         prompt=prompt,
         model=model,
+        user_id=user,
+        use_preferences=preferences,
         settings=settings,
+        context=context,
+        context_mode=context_mode or "",
         init_image=picture_file.read(init_image) if init_image else b"",
         mask_image=picture_file.read(mask) if mask else b"",
         strength=strength,

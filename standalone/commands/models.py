@@ -9,6 +9,7 @@ from rich.table import Table
 
 from protos import starweave_pb2
 from standalone.client import DEFAULT_ADDRESS, connect, explain, image_service
+from standalone.commands.compare import compare
 
 # What of a model's parameters a person chooses by, and how it is called in the table.
 SETTINGS = {
@@ -19,14 +20,25 @@ SETTINGS = {
     "default_steps": "steps",
     "default_guidance_scale": "guidance scale",
     "sampler": "samplers",
+    "styles": "styles",
+    "qualities": "qualities",
     "aliases": "aliases",
 }
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port of the image server.")
-def models(address: str) -> None:
+@click.pass_context
+def models(context: click.Context, address: str) -> None:
     """List the models that the server makes pictures with."""
+    if context.invoked_subcommand is None:
+        _list(address)
+
+
+models.add_command(compare)
+
+
+def _list(address: str) -> None:
     with connect(address) as channel:
         try:
             listed = image_service(channel).GetImageModels(starweave_pb2.ModelRequest(), timeout=30).models

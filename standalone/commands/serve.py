@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from standalone.errors import Interrupted
-from standalone.stack import Stack, StackSettings
+from standalone.stack import DEFAULT_LIBRARY, Stack, StackSettings
 from standalone.status import Status
 from standalone.stop_signals import StopSignals
 from standalone.supervisor import supervise
@@ -30,11 +30,19 @@ DEFAULTS = StackSettings()
     default=DEFAULTS.folder,
     help="Folder for logs and links; one stack each.  [default: out/standalone]",
 )
-def serve(host: str, port: int, repository: Path, folder: Path) -> None:
+@click.option(
+    "--library",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_LIBRARY,
+    envvar="STARWEAVE_LIBRARY",
+    help="Folder of the image library.  [default: out/library]",
+)
+@click.option("--no-library", is_flag=True, help="Keep no pictures.")
+def serve(host: str, port: int, repository: Path, folder: Path, library: Path, no_library: bool) -> None:
     """Start Triton and the bridge, and keep both up until Ctrl-C."""
     status = Status()
     with StopSignals() as signals:
-        stack = Stack(StackSettings(repository, folder, host, port), status)
+        stack = Stack(StackSettings(repository, folder, host, port, None if no_library else library), status)
         try:
             supervise(stack, status, signals.pause)
         except Interrupted:

@@ -1,8 +1,12 @@
 """Families for tests of the bridge's logic."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from bridge.catalog import Catalog
 from bridge.families import Family, read_family
+from bridge.loading import Loader
+from bridge.residents import Residents
 
 PARAMETERS = {
     "family": "fox",
@@ -49,3 +53,9 @@ def family(ensembles: dict[str, str] | None = None, **changes: str) -> Family:
     if ensembles is not None:
         described["ensembles"] = ensembles
     return read_family(described)
+
+
+def catalog_of(triton: Any, fallback_models: Sequence[str] = (), max_resident: int = 4) -> Catalog:
+    """The catalog of a Triton, which may be a double, as the bridge puts it together."""
+    loader = Loader(triton)
+    return Catalog(triton, loader, Residents(loader, max_resident), 1, fallback_models)

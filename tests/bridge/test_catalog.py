@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from bridge.catalog import Catalog
 from bridge.errors import ModelUnavailable
 from bridge.families import Capability
-from tests.bridge.families import entry
+from bridge.triton import Holdings
+from tests.bridge.families import catalog_of, entry
 
 
 class TwoFamilies:
@@ -21,21 +21,21 @@ class TwoFamilies:
         return {
             "families": [
                 entry(aliases='["someone/painter"]' if name == "painter" else "[]", display_name=name)
-                | {"name": name, "ensembles": ensembles, "models": [{"name": f"{name}_unet"}]}
+                | {"name": name, "ensembles": ensembles, "models": []}
                 for name, ensembles in names.items()
             ],
             "problems": [],
         }
 
-    async def ready_versions(self, timeout: float) -> dict[str, tuple[int, ...]]:
-        return {}
+    async def holdings(self, timeout: float) -> Holdings:
+        return Holdings({}, {})
 
     async def load(self, model: str) -> None:
         pass
 
 
 async def resolved(model: str, capability: Capability, fallback_models: tuple[str, ...] = ()) -> str:
-    catalog = Catalog(TwoFamilies(), 1, fallback_models)  # type: ignore[arg-type]
+    catalog = catalog_of(TwoFamilies(), fallback_models)
     await catalog.refresh()
     return catalog.resolve(model, capability).family.name
 
@@ -61,4 +61,4 @@ async def test_where_none_offers_it_the_first_of_the_fallbacks_says_so() -> None
 
 async def test_without_a_family_there_is_no_model() -> None:
     with pytest.raises(ModelUnavailable, match="No model is ready"):
-        Catalog(TwoFamilies(), 1, ()).resolve("", Capability.TEXT_TO_IMAGE)  # type: ignore[arg-type]
+        catalog_of(TwoFamilies()).resolve("", Capability.TEXT_TO_IMAGE)

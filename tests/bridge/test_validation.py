@@ -93,8 +93,6 @@ def test_an_absent_seed_is_random(settings: dict[str, int]) -> None:
         ({"guidance_from": 1.5}, "guidance_from is 1.5; it must be from 0 to 1."),
         ({"guidance_until": math.nan}, "guidance_until is nan; it must be from 0 to 1."),
         ({"guidance_from": 0.75, "guidance_until": 0.5}, "guidance_from is 0.75 and guidance_until is 0.5;"),
-        ({"style": "oil"}, "style is 'oil'; no styles are known, leave it empty."),
-        ({"quality": "high"}, "quality is 'high'; no qualities are known, leave it empty."),
         ({"upscale": 2}, "upscale is 2; pictures are not upscaled"),
         ({"upscale": -1}, "upscale is -1; pictures are not upscaled"),
         ({"negative_prompt": "a" * 41}, "negative_prompt is 41 characters long; it may have up to 40."),
@@ -236,8 +234,8 @@ def test_an_absent_size_is_the_init_images(
 
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        validate(request("", steps=0, style="oil"), family())
-    assert all(word in str(caught.value) for word in ("prompt is empty", "steps is 0", "style is 'oil'"))
+        validate(request("", steps=0, output_format="gif"), family())
+    assert all(word in str(caught.value) for word in ("prompt is empty", "steps is 0", "output_format is 'gif'"))
 
 
 def test_exact_sizes_are_not_fitted() -> None:

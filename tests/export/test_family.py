@@ -12,10 +12,12 @@ import onnxruntime
 import pytest
 
 from export.demo_family import REPOSITORY, demo_options
-from export.errors import RepositoryUnavailable
+from export.deployment import Deployment
+from export.errors import IncompatibleFamily
 from export.family import ExportReport, export_family
 from export.model_configs import PARTS
 from export.repository import Repository
+from export.verification import FP32_TOLERANCE
 from tests.checkpoint import CHECKPOINT
 
 GRAPHS = [part for part in PARTS if part not in ("tokenizer", "text_encoder_2")]
@@ -50,9 +52,10 @@ def random_inputs(graph: onnxruntime.InferenceSession) -> dict[str, npt.NDArray[
 
 def test_a_fresh_export_holds_the_same_files_and_configurations_as_the_repository(exported: ExportReport) -> None:
     fresh = files(exported.repository)
-    assert fresh == files(REPOSITORY)
+    assert fresh == [path for path in files(REPOSITORY) if path.name != "contact_sheet.png"]
     for path in fresh:
-        if path.suffix != ".onnx":
+        # The record holds the graphs' hashes, which another machine's rounding changes.
+        if path.suffix != ".onnx" and path.name != "export.json":
             assert (exported.repository / path).read_text() == (REPOSITORY / path).read_text(), path
 
 
@@ -80,7 +83,7 @@ def test_every_graph_was_compared_at_two_batch_sizes_and_two_resolutions(exporte
         assert {comparison.shape[0] for comparison in compared} == {2, 3}
         for output in {comparison.output for comparison in compared}:
             assert len({comparison.shape[1:] for comparison in compared if comparison.output == output}) == 2
-        assert all(comparison.close for comparison in compared)
+        assert all(comparison.within(FP32_TOLERANCE) for comparison in compared)
 
 
 def test_every_row_has_its_own_timestep(exported: ExportReport) -> None:
@@ -104,38 +107,24 @@ def test_windows_of_text_are_encoded_apart(exported: ExportReport) -> None:
     np.testing.assert_allclose(both, np.concatenate([first, second], axis=1), rtol=0, atol=1e-4)
 
 
-def test_another_export_takes_the_next_version_and_keeps_the_one_before(exported: ExportReport, tmp_path: Path) -> None:
+def test_another_export_takes_the_next_version_and_waits_to_be_activated(
+    exported: ExportReport, tmp_path: Path
+) -> None:
     repository = tmp_path / "model_repository"
     shutil.copytree(exported.repository, repository)
     report = export_family(demo_options(repository, CHECKPOINT), lambda sentence: None)
-    assert report.version == 2
-    for part in ("tokenizer", *GRAPHS):
-        folders = sorted(path.name for path in (repository / f"demo_{part}").iterdir() if path.is_dir())
-        assert folders == ["1", "2"]
-    for name in ("demo", "demo_image_to_image", "demo_inpaint"):
-        ensemble = Repository(repository).config(name)
-        assert ensemble is not None
-        assert {step.model_version for step in ensemble.ensemble_scheduling.step} == {2}
-    assert Repository(repository).active_version("demo", "demo") == 2
+    assert (exported.version, exported.active, report.version, report.active) == (1, 1, 2, 1)
+    versions = Deployment.open(Repository(repository), "demo").versions()
+    assert [(version.number, version.active, version.missing) for version in versions] == [
+        (1, True, ()),
+        (2, False, ()),
+    ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model_repository"]
 
 
-def test_a_killed_activation_is_undone_before_its_version_is_taken_out(
-    exported: ExportReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    repository = Repository(tmp_path / "model_repository")
-    shutil.copytree(exported.repository, repository.path)
-    with repository.staging() as staged:
-        repository.activate(staged, ["demo_image_to_image"], 2)
-
-    def install(self: Repository, *_: object) -> None:
-        for name in ("demo", "demo_image_to_image", "demo_inpaint"):
-            config = self.config(name)
-            assert config is not None
-            assert {step.model_version for step in config.ensemble_scheduling.step} == {1}
-        raise RepositoryUnavailable("reached")
-
-    monkeypatch.setattr(Repository, "install", install)
-    monkeypatch.setattr("export.family._write_part", lambda *_: [])
-    with pytest.raises(RepositoryUnavailable, match="reached"):
-        export_family(demo_options(repository.path, CHECKPOINT), lambda sentence: None)
+def test_a_family_of_other_models_is_refused(exported: ExportReport, tmp_path: Path) -> None:
+    """Such as one that an older export made; versions share their ensembles."""
+    repository = tmp_path / "model_repository"
+    shutil.copytree(exported.repository, repository, ignore=shutil.ignore_patterns("demo_inpaint*"))
+    with pytest.raises(IncompatibleFamily, match=r"demo_inpaint, demo_inpaint_encoder.*another name"):
+        export_family(demo_options(repository, CHECKPOINT), lambda sentence: None)

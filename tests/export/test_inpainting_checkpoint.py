@@ -12,10 +12,10 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from export.config_text import from_text
 from export.demo_family import demo_options
 from export.errors import IncompatibleFamily, UnsupportedCheckpoint
 from export.family import ExportReport, export_family
-from export.model_configs import from_text
 from export.options import ExportOptions
 from tests.checkpoint import CHECKPOINT
 

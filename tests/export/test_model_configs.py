@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
 
+from export.config_text import from_text, to_text
 from export.family import ExportReport
-from export.model_configs import PARTS, from_text, to_text
+from export.model_configs import PARTS
 from tests.checkpoint import CHECKPOINT
 
 ENSEMBLES = ["demo", "demo_image_to_image", "demo_inpaint"]

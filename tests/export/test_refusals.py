@@ -18,6 +18,7 @@ from export.errors import (
 )
 from export.family import export_family
 from export.options import ExportOptions
+from export.verification import Tolerance
 
 Spoil = Callable[[Path], object]
 
@@ -154,5 +155,5 @@ def test_a_default_out_of_range_is_refused(repository: Path, change: dict[str, A
 def test_a_graph_that_differs_from_the_checkpoint_is_refused(
     checkpoint: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.verification._RELATIVE_TOLERANCE", 0.0)
+    monkeypatch.setattr("export.precision.FP32_TOLERANCE", Tolerance(relative=0.0, levels=0, share=0.0))
     refuse(ExportOptions(str(checkpoint), "fresh", repository), ExportError, "differs from the checkpoint")

@@ -15,15 +15,18 @@ from PIL import Image
 
 from bridge.server import BridgeServer
 from bridge.settings import Settings
-from protos import starweave_pb2_grpc
+from protos import image_insight_pb2_grpc, image_library_pb2_grpc, starweave_pb2_grpc
 
 
 class RunningBridge:
     """A started bridge with stubs of its services."""
 
-    def __init__(self, server: BridgeServer, channel: grpc.aio.Channel) -> None:
+    def __init__(self, server: BridgeServer, channel: grpc.aio.Channel, address: str) -> None:
         self.server = server
+        self.address = address
         self.images: Any = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
+        self.library: Any = image_library_pb2_grpc.ImageLibraryServiceStub(channel)
+        self.insight: Any = image_insight_pb2_grpc.ImageInsightServiceStub(channel)
         self._health = health_pb2_grpc.HealthStub(channel)
 
     async def health(self, service: str) -> str:
@@ -43,8 +46,9 @@ async def running(triton_url: str, **settings: Any) -> AsyncIterator[RunningBrid
     server = BridgeServer(Settings(host="localhost", port=0, triton_url=triton_url, **settings))
     port = await server.start()
     try:
-        async with grpc.aio.insecure_channel(f"localhost:{port}") as channel:
-            bridge = RunningBridge(server, channel)
+        address = f"localhost:{port}"
+        async with grpc.aio.insecure_channel(address) as channel:
+            bridge = RunningBridge(server, channel, address)
             await bridge.until("", "SERVING")
             yield bridge
     finally:

@@ -125,7 +125,7 @@ async def test_a_bad_request_is_refused_in_band_and_hurts_nobody(images: Any) ->
 
 async def test_models_are_listed(images: Any) -> None:
     (model,) = (await images.GetImageModels(starweave_pb2.ModelRequest())).models
-    assert (model.id, model.parameters["status"], model.parameters["version"]) == ("demo", "ready", "1")
+    assert (model.id, model.parameters["status"], model.parameters["version"]) == ("demo", "loaded", "1")
     assert "text-to-image" in model.capabilities
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.verify.other_version import stage_other_version
+from export.deployment import Deployment
+from export.repository import Repository
+from standalone.stack import StackSettings
 from tests.checkpoint import CHECKPOINT
 from tests.readme import README, render
 
@@ -90,6 +96,30 @@ def export(tmp_path: Path, bridge_address: str, command: str) -> None:
     )
 
 
+def redeploy(tmp_path: Path, bridge_address: str, command: str) -> None:
+    """With the demo, to which another version was exported: all of the commands in the order of the README."""
+    repository = Repository(tmp_path / "models")
+    shutil.copytree(StackSettings().repository, repository.path)
+    with repository.staging() as staged:
+        deployment = Deployment.open(repository, "demo")
+        stage_other_version(deployment, staged, 2)
+        deployment.add(staged, 2)
+
+    def versions(command: str) -> str:
+        arguments = shlex.split(command.replace("mine", "demo").replace("out/models", str(repository.path)))
+        return run([STARWEAVE, *arguments[1:]], ROOT)
+
+    assert "inactive" in versions(LIST)
+    assert "Version 2 of demo is active" in versions(ACTIVATE)
+    assert "Version 1 of demo is active" in versions(ROLLBACK)
+    assert json.loads(versions(f"{PRUNE} --repository out/models --json"))["removed"] == [2]
+
+
+LIST = ".venv/bin/starweave versions list mine --repository out/models"
+ACTIVATE = ".venv/bin/starweave versions activate mine --repository out/models"
+ROLLBACK = ".venv/bin/starweave versions rollback mine --repository out/models"
+PRUNE = "starweave versions prune mine"
+
 RUN_HERE = {
     "make demo": make_demo,
     'make demo PROMPT="a red heart on a white background"': make_demo,
@@ -101,6 +131,10 @@ RUN_HERE = {
     ".venv/bin/starweave export export/demo/checkpoint --name mine --repository out/models": export,
     # Run with what the export above has made.
     ".venv/bin/starweave serve --repository out/models": None,
+    ACTIVATE: redeploy,
+    # Run with the activation.
+    LIST: None,
+    ROLLBACK: None,
 }
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
@@ -33,13 +37,14 @@ class TraceCollector:
         """The spans of one trace so far."""
         return [span for span in list(self._spans) if span.trace == trace]
 
-    def take(self, body: bytes) -> None:
+    def take(self, body: bytes, content_type: str) -> None:
         """Keeps the spans of one export."""
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            service = _values(resource.resource.attributes).get("service.name", "")
-            for span in (span for scope in resource.scope_spans for span in scope.spans):
-                ids = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()
-                self._spans.append(Span(service, span.name, *ids, _values(span.attributes)))
+        exported = _document(body) if content_type == "application/json" else _decoded(body)
+        for resource in exported["resourceSpans"]:
+            service = _values(resource["resource"]["attributes"]).get("service.name", "")
+            for span in (span for scope in resource["scopeSpans"] for span in scope["spans"]):
+                ids = span["traceId"].lower(), span["spanId"].lower(), span.get("parentSpanId", "").lower()
+                self._spans.append(Span(service, span["name"], *ids, _values(span.get("attributes", []))))
 
 
 @contextmanager
@@ -49,7 +54,8 @@ def collecting() -> Iterator[tuple[TraceCollector, str]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            collector.take(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            collector.take(body, self.headers["Content-Type"])
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -65,5 +71,22 @@ def collecting() -> Iterator[tuple[TraceCollector, str]]:
         thread.join()
 
 
-def _values(attributes: object) -> dict[str, str]:
-    return {each.key: each.value.string_value or str(each.value.int_value) for each in attributes}  # type: ignore[attr-defined]
+def _document(body: bytes) -> dict[str, Any]:
+    """Triton's exporter sends JSON, with ids in hexadecimal (OTLP's own JSON)."""
+    document: dict[str, Any] = json.loads(body)
+    return document
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    """The bridge's exporter sends protobuf, of which the same document is made."""
+    document: dict[str, Any] = json_format.MessageToDict(ExportTraceServiceRequest.FromString(body))
+    for span in (
+        span for resource in document["resourceSpans"] for scope in resource["scopeSpans"] for span in scope["spans"]
+    ):
+        for key in {"traceId", "spanId", "parentSpanId"} & span.keys():
+            span[key] = base64.b64decode(span[key]).hex()
+    return document
+
+
+def _values(attributes: list[dict[str, Any]]) -> dict[str, str]:
+    return {each["key"]: str(next(iter(each["value"].values()), "")) for each in attributes}

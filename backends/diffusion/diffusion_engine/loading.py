@@ -10,6 +10,7 @@ from diffusion_engine.engine import Engine
 from diffusion_engine.measurement import cost_curve
 from diffusion_engine.parameters import EngineParameters
 from diffusion_engine.picture import Family
+from diffusion_engine.providers import provider_options
 from diffusion_engine.scheduler_config import SchedulerConfig
 from diffusion_engine.session import UNetSession
 from diffusion_engine.step_cost import StepCost
@@ -17,7 +18,7 @@ from diffusion_engine.tables import tables_of
 
 
 def load_engine(folder: Path, parameters: Mapping[str, str], family: Family, cache: Path) -> Engine:
-    """Loads the files of a version folder; the cost of a step is measured, or read in `cache`.
+    """Loads the files of a version folder; the cost of a step is measured, or read in the folder `cache`.
 
     Raises UnsupportedConfig where a parameter, the graph or the scheduler config is not what the engine implements.
     """
@@ -27,9 +28,12 @@ def load_engine(folder: Path, parameters: Mapping[str, str], family: Family, cac
     for sampler in family.samplers:
         # A scheduler config that a listed sampler cannot follow fails the load, not somebody's picture.
         table_of(sampler, family.default_steps, 1.0)
-    session = UNetSession(folder / "model.onnx", engine_parameters.providers, engine_parameters.intra_op_thread_count)
+    graph, providers = folder / "model.onnx", engine_parameters.providers
+    options = provider_options(providers, graph, parameters, cache / "tensorrt")
+    session = UNetSession(graph, providers, engine_parameters.intra_op_thread_count, options)
     factor = engine_parameters.vae_scale_factor
     latent_size = (family.native_height // factor, family.native_width // factor)
-    curve = cost_curve(session, latent_size, cache)
-    cost = StepCost.from_curve(latent_size[0] * latent_size[1], curve, engine_parameters.max_rows)
+    limit = engine_parameters.row_limit
+    curve = cost_curve(session, latent_size, cache / "step_costs", limit)
+    cost = StepCost.from_curve(latent_size[0] * latent_size[1], curve, engine_parameters.max_rows, limit)
     return Engine(session, table_of, engine_parameters, cost)

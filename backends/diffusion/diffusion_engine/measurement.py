@@ -9,6 +9,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,26 +26,29 @@ _TOKENS = 77
 log = logging.getLogger(__name__)
 
 
-def cost_curve(session: UNetSession, latent_size: tuple[int, int], cache: Path) -> dict[int, float]:
-    """Seconds of a step by its rows at the native latent height and width.
+def cost_curve(
+    session: UNetSession, latent_size: tuple[int, int], cache: Path, limit: int | None = None
+) -> dict[int, float]:
+    """Seconds of a step by its rows, up to `limit`, at the native latent height and width.
 
     Read from `cache` where this very session was measured before; else measured, as the median of up to 20 runs for
     each row count, and kept there. A cache that can't be written costs the next start the same measurement.
     """
-    key = hashlib.sha256(repr((session.fingerprint, latent_size)).encode()).hexdigest()
+    rows = [each for each in _ROWS if limit is None or each <= limit]
+    key = hashlib.sha256(repr((session.fingerprint, latent_size, rows)).encode()).hexdigest()
     file = cache / f"{key[:32]}.json"
     try:
         stored = json.loads(file.read_text())
         return {int(rows): float(seconds) for rows, seconds in stored.items()}
     except (OSError, ValueError, AttributeError):
-        curve = _measure(session, latent_size)
+        curve = _measure(session, latent_size, rows)
     _write(file, json.dumps(curve))
     return curve
 
 
-def _measure(session: UNetSession, latent_size: tuple[int, int]) -> dict[int, float]:
+def _measure(session: UNetSession, latent_size: tuple[int, int], row_counts: Sequence[int]) -> dict[int, float]:
     curve: dict[int, float] = {}
-    for rows in _ROWS:
+    for rows in row_counts:
         sample = np.zeros((rows, session.sample_channels, *latent_size), np.float32)
         timestep = np.full(rows, 500, np.float32)
         conditions = {

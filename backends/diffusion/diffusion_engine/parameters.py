@@ -53,7 +53,8 @@ class EngineParameters:
 
     `scaling_factor` is the VAE's: what its latents are multiplied by for the UNet.
     `max_rows` bounds the UNet rows of one step at the native size (a guided picture takes two); None leaves it to the
-    measured cost of a step. `max_waiting` bounds the pictures waiting.
+    measured cost of a step. `row_limit` bounds them at every size: what the graph's engine was built for, if anything.
+    `max_waiting` bounds the pictures waiting.
     """
 
     latent_channels: int
@@ -63,6 +64,7 @@ class EngineParameters:
     max_waiting: int
     intra_op_thread_count: int
     providers: tuple[str, ...]
+    row_limit: int | None = None
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> EngineParameters:
@@ -75,11 +77,13 @@ class EngineParameters:
             max_waiting=integer(parameters, "max_waiting"),
             intra_op_thread_count=integer(parameters, "intra_op_thread_count"),
             providers=tuple(text(parameters, "providers").split(",")),
+            row_limit=integer(parameters, "row_limit") if "row_limit" in parameters else None,
         )
-        if engine.max_rows is not None and engine.max_rows < FEWEST_ROWS:
-            raise UnsupportedConfig(
-                f"max_rows is {engine.max_rows}; it must be at least {FEWEST_ROWS}, the rows of two guided pictures."
-            )
+        for name, rows in (("max_rows", engine.max_rows), ("row_limit", engine.row_limit)):
+            if rows is not None and rows < FEWEST_ROWS:
+                raise UnsupportedConfig(
+                    f"{name} is {rows}; it must be at least {FEWEST_ROWS}, the rows of two guided pictures."
+                )
         if engine.max_waiting < 1:
             raise UnsupportedConfig(f"max_waiting is {engine.max_waiting}; it must be at least 1.")
         return engine

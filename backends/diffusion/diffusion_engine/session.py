@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,14 @@ _PROVIDERS = {
 class UNetSession:
     """One UNet graph, loaded once; `run` may be called by one thread at a time."""
 
-    def __init__(self, path: Path, providers: tuple[str, ...], intra_op_thread_count: int) -> None:
-        """Loads the graph; raises UnsupportedConfig for a provider that this ONNX Runtime does not have."""
+    def __init__(
+        self,
+        path: Path,
+        providers: tuple[str, ...],
+        intra_op_thread_count: int,
+        provider_options: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> None:
+        """Loads the graph; raises UnsupportedConfig for a provider that ONNX Runtime lacks or can't start here."""
         available = onnxruntime.get_available_providers()
         for provider in providers:
             if _PROVIDERS.get(provider) not in available:
@@ -38,8 +45,11 @@ class UNetSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = intra_op_thread_count
         self._session = onnxruntime.InferenceSession(
-            str(path), options, providers=[_PROVIDERS[provider] for provider in providers]
+            str(path),
+            options,
+            providers=[(_PROVIDERS[provider], dict(provider_options.get(provider, {}))) for provider in providers],
         )
+        _check_started(providers, self._session.get_providers())
         inputs = {item.name: item for item in self._session.get_inputs()}
         if not {"sample", "timestep"} <= set(inputs):
             raise UnsupportedConfig(
@@ -68,6 +78,17 @@ class UNetSession:
         """The model's output [B, C, h, w] for latents [B, C, h, w], timesteps [B] and the further inputs [B, ..]."""
         output: Array = self._session.run(None, {"sample": sample, "timestep": timestep, **conditions})[0]
         return output
+
+
+def _check_started(providers: tuple[str, ...], started: Sequence[str]) -> None:
+    """ONNX Runtime only logs a provider that fails to start, and goes on without it, on the CPU in the end."""
+    for provider in providers:
+        if _PROVIDERS[provider] not in started:
+            raise UnsupportedConfig(
+                f"ONNX Runtime {onnxruntime.__version__} could not start {provider!r}, which the parameter providers "
+                "names: there is no GPU that it can use, or CUDA, cuDNN or TensorRT is not of the version that it was "
+                "built with; Triton's log names the library."
+            )
 
 
 def _processor() -> str:

@@ -14,16 +14,20 @@ _WORTH = 0.9
 class StepCost:
     """A measured curve: `seconds[i]` is what a step of `rows[i]` rows takes at `pixels` latent pixels a row.
 
-    `budget` is the bound on rows at that size. Cost and budget at other sizes follow the number of pixels.
+    `budget` is the bound on rows at that size. Cost and budget at other sizes follow the number of pixels; `limit`,
+    where there is one, bounds the rows at every size.
     """
 
     pixels: int
     rows: tuple[int, ...]
     seconds: tuple[float, ...]
     budget: int
+    limit: int | None = None
 
     @classmethod
-    def from_curve(cls, pixels: int, curve: Mapping[int, float], max_rows: int | None = None) -> StepCost:
+    def from_curve(
+        cls, pixels: int, curve: Mapping[int, float], max_rows: int | None = None, limit: int | None = None
+    ) -> StepCost:
         """The cost of a measured curve from rows to seconds.
 
         The budget is `max_rows` where given, else the fewest rows with at least 90 % of the best rows per second, and
@@ -32,11 +36,13 @@ class StepCost:
         rows = tuple(sorted(curve))
         best = max(each / curve[each] for each in rows)
         worth = next(each for each in rows if each / curve[each] >= _WORTH * best)
-        return cls(pixels, rows, tuple(curve[each] for each in rows), max_rows or max(FEWEST_ROWS, worth))
+        seconds = tuple(curve[each] for each in rows)
+        return cls(pixels, rows, seconds, max_rows or max(FEWEST_ROWS, worth), limit)
 
     def budget_at(self, pixels: int) -> int:
         """The bound on rows of one step at a size; a large picture's rows cost more, so that fewer fit."""
-        return max(FEWEST_ROWS, self.budget * self.pixels // pixels)
+        rows = max(FEWEST_ROWS, self.budget * self.pixels // pixels)
+        return rows if self.limit is None else min(rows, self.limit)
 
     def step_seconds(self, rows: int, pixels: int) -> float:
         """What a step takes: interpolated between the rows measured, in proportion outside them.

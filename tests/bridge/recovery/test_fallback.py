@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from bridge.catalog import Catalog
 from bridge.errors import GenerationFailed, ModelOutOfService, ModelUnavailable
 from bridge.families import Capability
 from bridge.observability.metrics import Metrics
 from bridge.recovery.circuits import Circuits
 from bridge.recovery.fallback import Fallback, FallbackReason, parse_chains
-from tests.bridge.families import entry
+from bridge.triton import Holdings
+from tests.bridge.families import catalog_of, entry
 
 TEXT, REPAINT = Capability.TEXT_TO_IMAGE, Capability.INPAINTING
 
@@ -31,8 +31,11 @@ class ThreeFamilies:
             "problems": [],
         }
 
-    async def ready_versions(self, timeout: float) -> dict[str, tuple[int, ...]]:
-        return {}
+    async def holdings(self, timeout: float) -> Holdings:
+        return Holdings({}, {})
+
+    async def unload(self, model: str) -> None:
+        pass
 
     async def load(self, model: str) -> None:
         if self.broken and model.startswith(self.broken):
@@ -43,7 +46,7 @@ class Setting:
     def __init__(self, chains: str, broken: str = "") -> None:
         self.triton = ThreeFamilies()
         self.triton.broken = broken
-        self.catalog = Catalog(self.triton, 1, ())  # type: ignore[arg-type]
+        self.catalog = catalog_of(self.triton)
         self.circuits = Circuits(1, 60, Metrics())
         self.fallback = Fallback(self.catalog, self.circuits, parse_chains(chains))
 
@@ -52,9 +55,9 @@ class Setting:
         return choice.residency.family.name, choice.reason
 
     def lose(self, name: str) -> None:
-        for residency in self.catalog.residencies:
-            if residency.family.name == name:
-                residency.lose(ModelUnavailable(f"{name} has died."))
+        for family in self.catalog.families:
+            if family.name == name:
+                self.catalog.residency(family).lose(ModelUnavailable(f"{name} has died."))
 
 
 async def setting(chains: str = "", broken: str = "") -> Setting:

@@ -1,0 +1,1 @@
+"""Measures the image library, and breaks it."""

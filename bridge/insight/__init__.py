@@ -1,0 +1,1 @@
+"""What the library tells: use, experiments, preferences and which model does best."""

@@ -1,0 +1,115 @@
+"""A backup restores to the library that there was, on another database too, also when it was taken under load."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from pathlib import Path
+
+import pytest
+
+from bridge.library.backup import back_up, restore
+from bridge.library.errors import DamagedBackup, LibraryRefused
+from bridge.library.filters import ImageFilter
+from bridge.library.location import Location
+from bridge.library.record import LibraryImage, Rating
+from tests.library.conftest import OpenLibrary, open_library
+from tests.library.pictures import picture
+
+
+def contents(library: OpenLibrary) -> list[tuple[LibraryImage, bytes]]:
+    images = library.search.page(ImageFilter(), 200).images
+    return [(image, library.records.data(image.record)) for image in images]
+
+
+@pytest.fixture
+def filled(library: OpenLibrary) -> OpenLibrary:
+    for number in range(6):
+        entry = picture(f"p{number}", b"same" if number < 2 else None, seed=number)
+        library.records.add(entry.record, entry.data)
+    library.records.rate("p3", Rating(4, "nice", 9))
+    return library
+
+
+@pytest.fixture
+def backup(filled: OpenLibrary, tmp_path: Path) -> Path:
+    manifest = back_up(filled.database, filled.store, tmp_path / "backup")
+    assert (manifest.images, manifest.blobs, manifest.missing) == (6, 5, 0)
+    return tmp_path / "backup"
+
+
+def elsewhere(tmp_path: Path) -> OpenLibrary:
+    return open_library(Location(tmp_path / "elsewhere"))
+
+
+def test_a_restored_library_is_the_same(filled: OpenLibrary, backup: Path, tmp_path: Path) -> None:
+    restored = elsewhere(tmp_path)
+    restore(restored.database, restored.store, backup)
+    assert contents(restored) == contents(filled)
+    assert restored.verification.condition().is_sound
+    assert [image.record.id for image in restored.search.page(ImageFilter(), 9, query="cat").images][:1] == ["p5"]
+
+
+def test_a_backup_of_sqlite_fills_either_database(library: OpenLibrary, tmp_path: Path) -> None:
+    source = elsewhere(tmp_path)
+    entry = picture("one")
+    source.records.add(entry.record, entry.data)
+    back_up(source.database, source.store, tmp_path / "backup")
+    restore(library.database, library.store, tmp_path / "backup")
+    assert contents(library) == contents(source)
+    # Numbers go on where the restored ones end.
+    another = picture("two")
+    assert library.records.add(another.record, another.data)
+
+
+def test_a_library_with_pictures_is_not_overwritten(filled: OpenLibrary, backup: Path) -> None:
+    with pytest.raises(LibraryRefused, match="holds pictures already"):
+        restore(filled.database, filled.store, backup)
+    with pytest.raises(LibraryRefused, match="exists already"):
+        back_up(filled.database, filled.store, backup)
+
+
+@pytest.mark.parametrize("victim", ["records.jsonl.gz", "manifest.json", "blobs"])
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_damaged_backup_restores_nothing(backup: Path, tmp_path: Path, victim: str, damage: str) -> None:
+    path = backup / victim
+    if victim == "blobs":
+        path = next(each for each in path.rglob("*") if each.is_file())
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-2] + b"??")
+    restored = elsewhere(tmp_path)
+    with pytest.raises(DamagedBackup):
+        restore(restored.database, restored.store, backup)
+    assert contents(restored) == []
+
+
+def test_a_backup_taken_under_load_restores_to_a_sound_library(library: OpenLibrary, tmp_path: Path) -> None:
+    stop = threading.Event()
+    began = threading.Event()
+
+    def work() -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            entry = picture(f"p{number}", f"shared {number % 7}".encode() if number % 2 else None)
+            library.records.add(entry.record, entry.data)
+            if number >= 10:
+                began.set()
+            if number % 3 == 0:
+                library.deletion.by_id(f"p{number // 2}")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        began.wait(60)
+        manifest = back_up(library.database, library.store, tmp_path / "backup")
+    finally:
+        stop.set()
+        worker.join()
+    restored = elsewhere(tmp_path)
+    restore(restored.database, restored.store, tmp_path / "backup")
+    condition = restored.verification.condition()
+    assert condition.is_sound and condition.images == manifest.images > 0
+    assert library.verification.condition().is_sound
