@@ -18,8 +18,9 @@ import torch
 import tritonclient.grpc as triton_grpc
 from PIL import Image
 
+from export.config_text import from_text, to_text
 from export.family import export_family
-from export.model_configs import catalog, from_text, to_text
+from export.model_configs import catalog
 from export.options import ExportOptions
 from standalone.triton import Triton, TritonPorts
 from tests import small_checkpoints
@@ -49,7 +50,8 @@ class Served:
         """Makes a kind's checkpoint and its family, where that has not been done yet."""
         if not (self.checkpoints / name).exists():
             small_checkpoints.save(KINDS[name], self.checkpoints / name)
-            export_family(ExportOptions(str(self.checkpoints / name), name, self.repository), lambda sentence: None)
+            options = ExportOptions(str(self.checkpoints / name), name, self.repository, quality=False)
+            export_family(options, lambda sentence: None)
 
     def family(self, name: str, kind: str = "") -> FamilyClient:
         """A family, with what one of its ensembles needs loaded."""
