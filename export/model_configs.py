@@ -20,6 +20,7 @@ from export.tensors import (
     SIZES,
     STRENGTH,
     TIME_IDS,
+    UPSCALED,
     Tensor,
     declare,
     latents,
@@ -75,6 +76,14 @@ def catalog() -> ModelConfig:
         [Tensor("QUERY", TYPE_STRING, (1,))],
         [Tensor("CATALOG", TYPE_STRING, (1,))],
     )
+
+
+def upscaler(name: str, parameters: Mapping[str, str], max_batch_size: int) -> ModelConfig:
+    """The model that enlarges pictures of any family, tile by tile."""
+    config = _batched(name, [IMAGE], [UPSCALED])
+    config.max_batch_size = max_batch_size
+    set_parameters(config, parameters)
+    return config
 
 
 def composing_models(checkpoint: Checkpoint, parameters: FamilyParameters) -> dict[str, ModelConfig]:
