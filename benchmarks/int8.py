@@ -24,9 +24,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from benchmarks.results import Machine, now
-from export.checkpoint import Checkpoint
 from export.contact_sheet import write_contact_sheet
 from export.demo_family import CHECKPOINT, REPOSITORY
+from export.loading import load
+from export.options import ExportOptions
 from export.quality import QualityCheck
 
 _RESULTS: Final = Path(__file__).resolve().parent / "results"
@@ -93,7 +94,7 @@ def measure(folder: Path) -> tuple[dict[str, Figures], list[Any]]:
 
 def _recorded(graphs: Mapping[str, Path]) -> tuple[QualityCheck, list[Feeds]]:
     """The check, and the inputs of every step that its pictures take in torch."""
-    checkpoint = Checkpoint.load(str(CHECKPOINT))
+    checkpoint = load(ExportOptions(str(CHECKPOINT), "demo", Path("unused")))
     check, calls = QualityCheck(checkpoint, _STEPS, _GUIDANCE), []
 
     def record(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:

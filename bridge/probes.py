@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -14,8 +15,8 @@ from bridge.upscalers import ResidentUpscaler
 
 _EMPTY_TEXT = np.array([[b""]], np.object_)
 _STATUS_ORDER = np.array([[json.dumps({"op": "status", "ids": []}).encode()]], np.object_)
-# What is sent to a model named <family>_<key>, and the output that is asked for. The text encoder is not among them:
-# only its tokenizer knows how many ids a window has.
+# What is sent to a model named <family>_<key>, and the output that is asked for. Text encoders are not among them:
+# only their tokenizer knows how many ids a window has.
 _PROBES: dict[str, tuple[Tensors, str]] = {
     "unet": ({"CONTROL": _STATUS_ORDER}, "STATUS"),
     "vae_decoder": ({"LATENTS": np.zeros((1, 4, 8, 8), np.float32)}, "IMAGE"),
@@ -76,10 +77,17 @@ class Prober:
             ModelProcess(model, version) for model, versions in residency.versions.items() for version in versions
         ]
         kinds = {process: process.model.removeprefix(f"{name}_") for process in processes}
+        # SDXL has two text encoders.
+        parts = [part for part in ("", "_2") if f"{name}_text_encoder{part}" in residency.versions]
         tokenizers = [process for process, kind in kinds.items() if kind == "tokenizer"]
         others = [process for process, kind in kinds.items() if kind in _PROBES]
         found = await asyncio.gather(
-            *(self._text(process, ModelProcess(f"{name}_text_encoder", process.version)) for process in tokenizers),
+            *(
+                self._text(
+                    process, {part: ModelProcess(f"{name}_text_encoder{part}", process.version) for part in parts}
+                )
+                for process in tokenizers
+            ),
             *(self._single(process, kinds[process]) for process in others),
         )
         return {process: outcome for outcomes in found for process, outcome in outcomes.items()}
@@ -94,23 +102,27 @@ class Prober:
     async def _single(self, process: ModelProcess, kind: str) -> dict[ModelProcess, Outcome]:
         return {process: await self._probe(process, *_PROBES[kind])}
 
-    async def _text(self, tokenizer: ModelProcess, text_encoder: ModelProcess) -> dict[ModelProcess, Outcome]:
-        """Probes a tokenizer and feeds its answer to the text encoder of the same version."""
+    async def _text(
+        self, tokenizer: ModelProcess, text_encoders: Mapping[str, ModelProcess]
+    ) -> dict[ModelProcess, Outcome]:
+        """Probes a tokenizer and feeds its answers to the text encoders of the same version."""
         try:
             outputs = await self._triton.infer(
                 tokenizer.model,
                 {"PROMPT": _EMPTY_TEXT},
-                ["PROMPT_IDS"],
+                [f"PROMPT_IDS{part}" for part in text_encoders],
                 version=tokenizer.version,
                 timeout=self._timeout,
             )
         except BridgeError as error:
             return {tokenizer: _outcome(error)}
-        ids = {"INPUT_IDS": outputs["PROMPT_IDS"]}
-        return {
-            tokenizer: Outcome.ANSWERED,
-            text_encoder: await self._probe(text_encoder, ids, "EMBEDDINGS"),
-        }
+        found = await asyncio.gather(
+            *(
+                self._probe(encoder, {"INPUT_IDS": outputs[f"PROMPT_IDS{part}"]}, "EMBEDDINGS")
+                for part, encoder in text_encoders.items()
+            )
+        )
+        return {tokenizer: Outcome.ANSWERED, **dict(zip(text_encoders.values(), found, strict=True))}
 
     async def _probe(self, process: ModelProcess, inputs: Tensors, output: str) -> Outcome:
         try:
