@@ -55,7 +55,11 @@ class RealMachine:
         self._table_of = tables_of(
             SchedulerConfig.from_json(json.loads((folder / "scheduler_config.json").read_text()))
         )
-        self._embeddings = np.random.default_rng(0).standard_normal((tokens, self._session.text_width), np.float32)
+        random = np.random.default_rng(0)
+        self._condition = {
+            name: random.standard_normal([length or tokens for length in shape], np.float32)
+            for name, shape in self._session.condition_shapes.items()
+        }
         self._generations: dict[int, Generation] = {}
         self._family = family
         self._native_size = native_size
@@ -99,17 +103,17 @@ class RealMachine:
         side = settings.size // PIXELS_A_LATENT
         table = self._table_of(settings.sampler, settings.steps, _FULL_STRENGTH)
         start = start_from_noise(picture, table, (LATENT_CHANNELS, side, side))
-        return Generation.begin("", picture, table, self._embeddings, self._embeddings, start)
+        return Generation.begin("", picture, table, self._condition, self._condition, start)
 
     def step_of(self, rows: int) -> Callable[[], None]:
         """One UNet evaluation of that many native rows, to be taken again and again."""
         side = self._native_size // PIXELS_A_LATENT
         sample = np.zeros((rows, LATENT_CHANNELS, side, side), np.float32)
         timesteps = np.full(rows, 500, np.float32)
-        embeddings = np.repeat(self._embeddings[None], rows, axis=0)
+        conditions = {name: np.repeat(row[None], rows, axis=0) for name, row in self._condition.items()}
 
         def step() -> None:
-            self._session.run(sample, timesteps, embeddings)
+            self._session.run(sample, timesteps, conditions)
 
         return step
 

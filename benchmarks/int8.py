@@ -24,9 +24,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from benchmarks.results import Machine, now
-from export.checkpoint import Checkpoint
 from export.contact_sheet import write_contact_sheet
 from export.demo_family import CHECKPOINT, REPOSITORY
+from export.loading import load
+from export.options import ExportOptions
 from export.quality import QualityCheck
 
 _RESULTS: Final = Path(__file__).resolve().parent / "results"
@@ -93,7 +94,7 @@ def measure(folder: Path) -> tuple[dict[str, Figures], list[Any]]:
 
 def _recorded(graphs: Mapping[str, Path]) -> tuple[QualityCheck, list[Feeds]]:
     """The check, and the inputs of every step that its pictures take in torch."""
-    checkpoint = Checkpoint.load(str(CHECKPOINT))
+    checkpoint = load(ExportOptions(str(CHECKPOINT), "demo", Path("unused")))
     check, calls = QualityCheck(checkpoint, _STEPS, _GUIDANCE), []
 
     def record(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -133,7 +134,8 @@ def _markdown(figures: Mapping[str, Figures], machine: Machine) -> str:
         "# INT8 on the CPU",
         "",
         f"`python -m benchmarks.int8` on {machine.processor}; ONNX Runtime {machine.packages['onnxruntime']}. The "
-        f"demo's UNet, {_STEPS} steps, pictures against torch's; a step's CPU time on one thread.",
+        f"demo's UNet, {_STEPS} steps, calibrated on the very pictures that are then compared with torch's; a step's "
+        "CPU time on one thread.",
         "",
         "| | MiB | " + " | ".join(f"{rows} rows, ms" for rows in _ROWS) + " | PSNR dB, mean (worst) | SSIM, mean |",
         "|---|---|" + "---|" * len(_ROWS) + "---|---|",

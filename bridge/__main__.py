@@ -3,7 +3,6 @@
 import asyncio
 import sys
 
-from limits.errors import ConfigurationError
 from pydantic import ValidationError
 
 from bridge.observability.logs import set_up_logging
@@ -16,7 +15,7 @@ from bridge.settings import Settings, read_settings
 async def _serve(settings: Settings) -> None:
     try:
         server = BridgeServer(settings)
-    except (OSError, ValueError, ConfigurationError, InvalidPresets) as error:
+    except (OSError, ValueError, InvalidPresets) as error:
         sys.exit(f"The bridge cannot start: {error}")
     try:
         await server.start()

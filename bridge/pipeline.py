@@ -22,6 +22,8 @@ from bridge.recovery.retries import RetryPolicy
 from bridge.residents import Residents
 from bridge.security.caller import Caller
 from bridge.triton import Triton
+from bridge.upscalers import Upscaler
+from bridge.upscaling import Upscaling
 from protos import starweave_pb2
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,13 @@ logger = logging.getLogger(__name__)
 # What the engine tells of a generation that is passed on in `debug_info`.
 _ENGINE_INFO = ("version", "sampler", "steps", "evaluations", "guidance_scale")
 _ENGINE_FIGURES = ("waiting_ms", "denoising_ms", "mean_rows", "steps_waited")
+# What `debug_info` tells of the picture itself, whoever asked for it.
+PICTURE_INFO = (
+    *_ENGINE_INFO,
+    *_ENGINE_FIGURES,
+    *("generated_size", "strength", "variation_seed", "variation_strength", "upscale", "upscaler"),
+    *("dropped_prompt", "dropped_negative_prompt"),
+)
 # A Triton that is there answers at once, a busy one a little later; one that is gone refuses the connection.
 _LIVE_SECONDS = 5.0
 
@@ -51,6 +60,7 @@ class ImagePipeline:
         observer: PictureObserver,
     ) -> None:
         self._triton = triton
+        self._upscaling = Upscaling(triton)
         self._residents = residents
         self._acceptance = acceptance
         self._codec = codec
@@ -78,9 +88,14 @@ class ImagePipeline:
             info = json.loads(outputs["INFO"].reshape(-1)[0])
             # The family may have changed its version since the request was accepted.
             generation = job.generation.made_by(int(info["version"]))
+            pixels, upscaler = outputs["IMAGE"][0], None
+            if job.upscaler is not None:
+                with picture.stage("upscale"):
+                    upscaled = await self._upscaling.upscale(pixels, job.upscaler, job.deadline)
+                pixels, upscaler = upscaled.pixels, upscaled.upscaler
             with picture.stage("encode"):
                 file, dropped = await asyncio.gather(
-                    self._codec.encode(outputs["IMAGE"][0], generation), dropped_text(self._triton, generation)
+                    self._codec.encode(pixels, generation), dropped_text(self._triton, generation)
                 )
             elapsed = job.deadline.elapsed
             picture.finished(elapsed, len(file), info, dropped)
@@ -92,7 +107,7 @@ class ImagePipeline:
                 model=generation.family.name,
                 generation_time_ms=round(elapsed * 1000),
                 seed=generation.seed,
-                debug_info=_debug_info(job, info, dropped),
+                debug_info=_debug_info(job, info, dropped, upscaler),
             ),
         )
         response.metadata.generated_at.GetCurrentTime()
@@ -175,23 +190,32 @@ class ImagePipeline:
                 self._cancellations.send(residency, place.generation_id)
 
 
-def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText) -> dict[str, str]:
+def asked_info(job: Job) -> dict[str, str]:
+    """The part of `debug_info` that tells of the one who asked: equal for equal requests only if they ask alike."""
+    generation = job.generation
+    info = generation.prompt_origin.debug_info()
+    info["prompt"] = generation.prompt
+    info["negative_prompt"] = generation.negative_prompt
+    info["requested_model"] = generation.requested_model
+    if job.merit:
+        info["model_choice"] = job.merit
+    if job.fallback is not None:
+        info["fallback"] = job.fallback
+    return info
+
+
+def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText, upscaler: Upscaler | None) -> dict[str, str]:
     """What the caller may want to know beyond STARWEAVE's own metadata; times in milliseconds."""
     generation = job.generation
-    debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)}
-    debug_info |= generation.prompt_origin.debug_info()
-    debug_info["prompt"] = generation.prompt
-    debug_info["negative_prompt"] = generation.negative_prompt
-    debug_info["requested_model"] = generation.requested_model
+    debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)} | asked_info(job)
     debug_info["generated_size"] = str(generation.generated_size)
-    if job.merit:
-        debug_info["model_choice"] = job.merit
-    if job.fallback is not None:
-        debug_info["fallback"] = job.fallback
     if dropped.prompt:
         debug_info["dropped_prompt"] = dropped.prompt
     if dropped.negative_prompt:
         debug_info["dropped_negative_prompt"] = dropped.negative_prompt
+    if upscaler is not None:
+        debug_info["upscale"] = str(upscaler.factor)
+        debug_info["upscaler"] = f"{upscaler.name} version {upscaler.version}"
     if generation.strength is not None:
         debug_info["strength"] = f"{generation.strength:g}"
     if generation.variation is not None:

@@ -2,19 +2,21 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
 
 from bridge.errors import BridgeError, DeadlineExceeded, ModelProcessDied, ModelUnavailable
-from bridge.residency import Residency
+from bridge.residency import Residency, Resident
 from bridge.triton import CATALOG_MODEL, Tensors, Triton
+from bridge.upscalers import ResidentUpscaler
 
 _EMPTY_TEXT = np.array([[b""]], np.object_)
 _STATUS_ORDER = np.array([[json.dumps({"op": "status", "ids": []}).encode()]], np.object_)
-# What is sent to a model named <family>_<key>, and the output that is asked for. The text encoder is not among them:
-# only its tokenizer knows how many ids a window has.
+# What is sent to a model named <family>_<key>, and the output that is asked for. Text encoders are not among them:
+# only their tokenizer knows how many ids a window has.
 _PROBES: dict[str, tuple[Tensors, str]] = {
     "unet": ({"CONTROL": _STATUS_ORDER}, "STATUS"),
     "vae_decoder": ({"LATENTS": np.zeros((1, 4, 8, 8), np.float32)}, "IMAGE"),
@@ -60,41 +62,67 @@ class Prober:
         process = ModelProcess(CATALOG_MODEL, None)
         return {process: await self._probe(process, {"QUERY": _EMPTY_TEXT}, "CATALOG")}
 
-    async def family(self, residency: Residency) -> dict[ModelProcess, Outcome]:
-        """Probes every loaded version of every model of a family."""
+    async def resident(self, resident: Resident) -> dict[ModelProcess, Outcome]:
+        """Probes every loaded version of every model of what Triton has loaded."""
+        match resident:
+            case Residency():
+                return await self._family(resident)
+            case ResidentUpscaler():
+                return await self._upscaler(resident)
+        raise TypeError(f"There is no probe for {type(resident).__name__}.")
+
+    async def _family(self, residency: Residency) -> dict[ModelProcess, Outcome]:
         name = residency.family.name
         processes = [
             ModelProcess(model, version) for model, versions in residency.versions.items() for version in versions
         ]
         kinds = {process: process.model.removeprefix(f"{name}_") for process in processes}
+        # SDXL has two text encoders.
+        parts = [part for part in ("", "_2") if f"{name}_text_encoder{part}" in residency.versions]
         tokenizers = [process for process, kind in kinds.items() if kind == "tokenizer"]
         others = [process for process, kind in kinds.items() if kind in _PROBES]
         found = await asyncio.gather(
-            *(self._text(process, ModelProcess(f"{name}_text_encoder", process.version)) for process in tokenizers),
+            *(
+                self._text(
+                    process, {part: ModelProcess(f"{name}_text_encoder{part}", process.version) for part in parts}
+                )
+                for process in tokenizers
+            ),
             *(self._single(process, kinds[process]) for process in others),
         )
         return {process: outcome for outcomes in found for process, outcome in outcomes.items()}
 
+    async def _upscaler(self, resident: ResidentUpscaler) -> dict[ModelProcess, Outcome]:
+        side = resident.upscaler.rule.smallest
+        tile = {"IMAGE": np.zeros((1, side, side, 3), np.uint8)}
+        processes = [ModelProcess(resident.upscaler.name, version) for version in resident.versions]
+        outcomes = await asyncio.gather(*(self._probe(process, tile, "UPSCALED") for process in processes))
+        return dict(zip(processes, outcomes, strict=True))
+
     async def _single(self, process: ModelProcess, kind: str) -> dict[ModelProcess, Outcome]:
         return {process: await self._probe(process, *_PROBES[kind])}
 
-    async def _text(self, tokenizer: ModelProcess, text_encoder: ModelProcess) -> dict[ModelProcess, Outcome]:
-        """Probes a tokenizer and feeds its answer to the text encoder of the same version."""
+    async def _text(
+        self, tokenizer: ModelProcess, text_encoders: Mapping[str, ModelProcess]
+    ) -> dict[ModelProcess, Outcome]:
+        """Probes a tokenizer and feeds its answers to the text encoders of the same version."""
         try:
             outputs = await self._triton.infer(
                 tokenizer.model,
                 {"PROMPT": _EMPTY_TEXT},
-                ["PROMPT_IDS"],
+                [f"PROMPT_IDS{part}" for part in text_encoders],
                 version=tokenizer.version,
                 timeout=self._timeout,
             )
         except BridgeError as error:
             return {tokenizer: _outcome(error)}
-        ids = {"INPUT_IDS": outputs["PROMPT_IDS"]}
-        return {
-            tokenizer: Outcome.ANSWERED,
-            text_encoder: await self._probe(text_encoder, ids, "EMBEDDINGS"),
-        }
+        found = await asyncio.gather(
+            *(
+                self._probe(encoder, {"INPUT_IDS": outputs[f"PROMPT_IDS{part}"]}, "EMBEDDINGS")
+                for part, encoder in text_encoders.items()
+            )
+        )
+        return {tokenizer: Outcome.ANSWERED, **dict(zip(text_encoders.values(), found, strict=True))}
 
     async def _probe(self, process: ModelProcess, inputs: Tensors, output: str) -> Outcome:
         try:

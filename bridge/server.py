@@ -66,9 +66,7 @@ class BridgeServer:
     """One bridge in front of one Triton. Made and used inside a running event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises OSError, ValueError, InvalidPresets or limits.errors.ConfigurationError where a file or an address is
-        of no use.
-        """
+        """Raises OSError, ValueError or InvalidPresets where a file or an address in the settings is of no use."""
         self._settings = settings
         self._metrics = Metrics()
         self._metrics_server: MetricsServer | None = None
@@ -80,6 +78,7 @@ class BridgeServer:
         )
         self._codec = PictureCodec(PictureLimits(settings.max_input_bytes, settings.max_input_pixels))
         self._cancellations = Cancellations(self._triton, self._metrics)
+        self._admission = Admission(settings.limits, self._metrics)
         self._presets = PresetFolder(settings.presets or BUILT_IN)
         self._library = self._make_library()
         self._preferences = None if self._library is None else PreferenceReader(self._library)
@@ -95,6 +94,13 @@ class BridgeServer:
                 ("grpc.max_send_message_length", settings.max_message_bytes),
                 # A port that is taken is an error, not something to be shared with a stranger.
                 ("grpc.so_reuseport", 0),
+                # A client that has gone without saying so is found out, and its pictures are given up.
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                # Balancers ask the same of the bridge; gRPC's default takes more than one ping in five minutes, beside
+                # a picture that is silent until it is finished, for an attack and closes the connection.
+                ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+                ("grpc.keepalive_permit_without_calls", 1),
             ],
         )
         self._watchers: list[asyncio.Task[None]] = []
@@ -188,6 +194,7 @@ class BridgeServer:
         if self._library is not None:
             await self._library.stop()
         await self._cancellations.sent()
+        await self._admission.close()
         await self._triton.close()
         self._codec.close()
         if self._metrics_server is not None:
@@ -199,7 +206,6 @@ class BridgeServer:
         circuits = Circuits(settings.circuit_failures, settings.circuit_seconds, metrics)
         fallback = Fallback(self._catalog, circuits, parse_chains(settings.fallback_chains))
         retry_policy = RetryPolicy(settings.recovery_wait, RetryBudget(settings.retry_budget, metrics))
-        admission = Admission(settings.limits, metrics)
         observer = PictureObserver(metrics, settings.log_prompts)
         preferences = PreferenceChoice(self._preferences, settings.preferences)
         prompts = PromptWriter(
@@ -211,10 +217,13 @@ class BridgeServer:
         )
         ratings = ModelRatingsReader(self._library)
         chooser = ModelChooser(self._catalog, circuits, self._presets, ratings, metrics)
-        acceptance = Acceptance(chooser, fallback, prompts, self._codec, admission, retry_policy, observer)
+        acceptance = Acceptance(
+            *(chooser, fallback, prompts, self._codec, self._admission, retry_policy, observer),
+            *(self._catalog.upscalers, settings.max_upscaled_pixels),
+        )
         return ImagePipeline(
             *(self._triton, self._residents, acceptance, self._codec, self._cancellations),
-            *(admission, retry_policy, circuits, observer),
+            *(self._admission, retry_policy, circuits, observer),
         )
 
     def _make_interceptors(self) -> list[Any]:

@@ -10,14 +10,8 @@ import click
 from export.errors import ExportError
 from export.family import export_family
 from export.json_text import json_text
-from export.options import (
-    DEFAULT_GUIDANCE_SCALE,
-    DEFAULT_STEPS,
-    MAX_GUIDANCE_SCALE,
-    MAX_STEPS,
-    ExportOptions,
-    SizePolicy,
-)
+from export.lora import Lora
+from export.options import MAX_GUIDANCE_SCALE, MAX_STEPS, ExportOptions, SizePolicy
 from export.precision import Precision
 from export.progress import TerminalProgress
 from export.target import Target
@@ -33,21 +27,32 @@ from export.target import Target
     show_default=True,
     help="Model repository that Triton serves; made where it does not exist.",
 )
+@click.option(
+    "--config",
+    help="Folder or id with the configs and tokenizers for a single file.  [default: as diffusers knows its kind]",
+)
+@click.option("--vae", help="VAE to use instead of the checkpoint's own: folder, id or single file.")
+@click.option(
+    "--lora", "loras", multiple=True, metavar="FILE:WEIGHT", help="LoRA to add to the weights; may be repeated."
+)
 @click.option("--display-name", help="The family's name for people.  [default: NAME]")
 @click.option("--description", default="", help="What the family paints, in a sentence.")
 @click.option("--source", help="Where the weights come from.  [default: Hub id or folder name]")
-@click.option("--alias", "aliases", multiple=True, help="Another model name that means this family; may be repeated.")
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    help="Another name that means this family, beside those of known models; may be repeated.",
+)
 @click.option(
     "--default-steps",
     type=click.IntRange(1, MAX_STEPS),
-    default=DEFAULT_STEPS,
-    show_default=True,
+    help="[default: what suits the checkpoint: 20, or 4 where it is made for few]",
 )
 @click.option(
     "--default-guidance-scale",
     type=click.FloatRange(0, MAX_GUIDANCE_SCALE),
-    default=DEFAULT_GUIDANCE_SCALE,
-    show_default=True,
+    help="[default: what suits the checkpoint: 7.5, SDXL 5, LCM 8.5, 0 where guidance was distilled away]",
 )
 @click.option(
     "--size-policy",
@@ -59,9 +64,7 @@ from export.target import Target
 @click.option(
     "--precision",
     type=click.Choice([precision.value for precision in Precision]),
-    default=Precision.FP32.value,
-    show_default=True,
-    help="What the graphs compute in; fp16 is for GPUs.",
+    help="What the graphs compute in; fp16 is for GPUs.  [default: fp16 for tensorrt, else fp32]",
 )
 @click.option(
     "--target",
@@ -78,36 +81,42 @@ def export(
     checkpoint: str,
     name: str,
     repository: Path,
+    config: str | None,
+    vae: str | None,
+    loras: tuple[str, ...],
     display_name: str | None,
     description: str,
     source: str | None,
     aliases: tuple[str, ...],
-    default_steps: int,
-    default_guidance_scale: float,
+    default_steps: int | None,
+    default_guidance_scale: float | None,
     size_policy: str,
-    precision: str,
+    precision: str | None,
     target: str,
     quality: bool,
     as_json: bool,
 ) -> None:
-    """Export CHECKPOINT, a diffusers folder or Hugging Face id, as a family of Triton models."""
-    options = ExportOptions(
-        checkpoint=checkpoint,
-        name=name,
-        repository=repository,
-        display_name=display_name,
-        description=description,
-        source=source,
-        aliases=aliases,
-        default_steps=default_steps,
-        default_guidance_scale=default_guidance_scale,
-        size_policy=SizePolicy(size_policy),
-        precision=Precision(precision),
-        target=Target(target),
-        quality=quality,
-    )
+    """Export CHECKPOINT, a diffusers folder, Hugging Face id or single file, as a family of Triton models."""
     progress = TerminalProgress()
     try:
+        options = ExportOptions(
+            checkpoint=checkpoint,
+            name=name,
+            repository=repository,
+            config=config,
+            vae=vae,
+            loras=tuple(Lora.parse(each) for each in loras),
+            display_name=display_name,
+            description=description,
+            source=source,
+            aliases=aliases,
+            default_steps=default_steps,
+            default_guidance_scale=default_guidance_scale,
+            size_policy=SizePolicy(size_policy),
+            precision=Precision(precision or (Precision.FP16 if target == Target.TENSORRT else Precision.FP32)),
+            target=Target(target),
+            quality=quality,
+        )
         report = export_family(options, progress.say, progress.bar)
     except ExportError as error:
         if as_json:

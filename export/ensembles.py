@@ -8,9 +8,11 @@ from typing import Final
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from export.checkpoint import Checkpoint
 from export.family_parameters import FamilyParameters
 from export.model_configs import MAX_BATCH_SIZE, set_parameters
-from export.tensors import IMAGE, INFO, INIT_IMAGE, MASK, PROMPTS, SETTINGS, SIZES, STRENGTH, Tensor, declare
+from export.tensors import IMAGE, INFO, INIT_IMAGE, MASK, PROMPTS, SETTINGS, SIZES, STRENGTH, TIME_IDS, Tensor, declare
+from export.text_encoders import text_encoders
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +51,21 @@ _ENSEMBLES: Final[Mapping[str, _Ensemble]] = {
 }
 
 
-def ensembles(parameters: FamilyParameters) -> list[ModelConfig]:
+def ensembles(checkpoint: Checkpoint, parameters: FamilyParameters) -> list[ModelConfig]:
     """The family's ensembles, pinned to its active version; the last one bears its parameters."""
-    configs = [_config(_ENSEMBLES[each], parameters) for each in _ENSEMBLES if each in parameters.capabilities]
+    configs = [
+        _config(_ENSEMBLES[each], checkpoint, parameters) for each in _ENSEMBLES if each in parameters.capabilities
+    ]
     set_parameters(configs[-1], parameters.strings())
     return configs
 
 
-def _config(ensemble: _Ensemble, parameters: FamilyParameters) -> ModelConfig:
+def _config(ensemble: _Ensemble, checkpoint: Checkpoint, parameters: FamilyParameters) -> ModelConfig:
     name = f"{parameters.family}{ensemble.ending}"
+    settings = (*ensemble.settings, TIME_IDS) if checkpoint.is_xl else ensemble.settings
     config = ModelConfig(name=name, platform="ensemble", max_batch_size=MAX_BATCH_SIZE)
     config.version_policy.all.SetInParent()
-    declare(config, [*PROMPTS, *ensemble.pictures.values(), *ensemble.settings], [IMAGE, INFO])
+    declare(config, [*PROMPTS, *ensemble.pictures.values(), *settings], [IMAGE, INFO])
 
     def step(model: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
         config.ensemble_scheduling.step.add(
@@ -70,13 +75,19 @@ def _config(ensemble: _Ensemble, parameters: FamilyParameters) -> ModelConfig:
             output_map=outputs,
         )
 
-    step(
-        "tokenizer",
-        {tensor.name: tensor.name for tensor in PROMPTS},
-        {"PROMPT_IDS": "prompt_ids", "NEGATIVE_PROMPT_IDS": "negative_prompt_ids"},
-    )
-    step("text_encoder", {"INPUT_IDS": "prompt_ids"}, {"EMBEDDINGS": "prompt_embeddings"})
-    step("text_encoder", {"INPUT_IDS": "negative_prompt_ids"}, {"EMBEDDINGS": "negative_prompt_embeddings"})
+    encoders = text_encoders(checkpoint)
+    ids = [f"{prompt.name}_IDS{encoder.part}" for encoder in encoders for prompt in PROMPTS]
+    step("tokenizer", {tensor.name: tensor.name for tensor in PROMPTS}, {name: name.lower() for name in ids})
+    texts: list[str] = []
+    for encoder in encoders:
+        for prompt in PROMPTS:
+            made = {output.name: encoder.feeds(prompt.name, output) for output in encoder.outputs}
+            step(
+                f"text_encoder{encoder.part}",
+                {"INPUT_IDS": f"{prompt.name}_IDS{encoder.part}".lower()},
+                {output: name.lower() for output, name in made.items()},
+            )
+            texts += made.values()
     if ensemble.encoder:
         step(
             ensemble.encoder,
@@ -86,10 +97,8 @@ def _config(ensemble: _Ensemble, parameters: FamilyParameters) -> ModelConfig:
     step(
         "unet",
         {
-            "PROMPT_EMBEDDINGS": "prompt_embeddings",
-            "NEGATIVE_PROMPT_EMBEDDINGS": "negative_prompt_embeddings",
-            **{name: name.lower() for name in ensemble.latents.values()},
-            **{tensor.name: tensor.name for tensor in ensemble.settings},
+            **{name: name.lower() for name in (*texts, *ensemble.latents.values())},
+            **{tensor.name: tensor.name for tensor in settings},
         },
         {"LATENTS": "latents", "INFO": "INFO"},
     )

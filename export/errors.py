@@ -10,11 +10,19 @@ class InvalidOption(ExportError):
 
 
 class NotACheckpoint(ExportError):
-    """The source is neither a diffusers folder nor a repository of that form on the Hugging Face Hub."""
+    """The source is no diffusers folder, no repository of that form on the Hugging Face Hub and no file of weights."""
 
 
 class IncompleteCheckpoint(ExportError):
     """A component of the checkpoint is missing, or its files are missing, damaged or don't fit together."""
+
+
+class InvalidVae(ExportError):
+    """The VAE that is to replace the checkpoint's own can't be loaded."""
+
+
+class InvalidLora(ExportError):
+    """A LoRA is no file that can be read, or does not fit the checkpoint."""
 
 
 class UnsupportedCheckpoint(ExportError):

@@ -19,6 +19,7 @@ from export.errors import IncompatibleFamily
 from export.family_parameters import FamilyParameters
 from export.gpu_configs import TENSORRT_ROWS, aim_cuda, aim_tensorrt, check_target
 from export.graph_writer import GraphWriter
+from export.loading import load
 from export.model_configs import PARTS, catalog, composing_models
 from export.options import ExportOptions
 from export.progress import Bar, Report, no_bar
@@ -27,7 +28,7 @@ from export.repository import Repository
 from export.staged_version import StagedVersion
 from export.target import Target
 from export.tensorrt_plan import PlanBuilder
-from export.tokenizer import write_tokenizer
+from export.tokenizer import write_tokenizers
 from export.verification import Comparison
 
 # Git keeps no empty folders, and these models' version folders hold nothing.
@@ -63,13 +64,13 @@ def export_family(options: ExportOptions, report: Report, bar: Bar = no_bar) -> 
     with repository.staging() as staged:
         report(f"Loading {options.checkpoint}.")
         with bar(f"Loading {options.checkpoint}"):
-            checkpoint = Checkpoint.load(options.checkpoint)
+            checkpoint = load(options)
         names = [f"{options.name}_{part}" for part in PARTS]
         # One more than any version that is there: numbers are not used twice.
         version = max((number for name in names for number in repository.versions(name)), default=0) + 1
         parameters = FamilyParameters.derive(checkpoint, options, version)
         parts = composing_models(checkpoint, parameters)
-        fronts = ensembles(parameters)
+        fronts = ensembles(checkpoint, parameters)
         configs = (*parts.values(), *fronts)
         writer = GraphWriter(checkpoint, parameters, options.precision)
         if options.target is Target.CUDA:
@@ -131,7 +132,7 @@ def _write_part(
 ) -> list[Comparison]:
     """Fills the version folder of one model, and compares its graph, where it has one, with the checkpoint."""
     if part == "tokenizer":
-        write_tokenizer(checkpoint.tokenizer, folder / "tokenizer.json")
+        write_tokenizers(checkpoint.tokenizers, folder)
         return []
     if part == "unet":
         document = json.dumps(checkpoint.scheduler_config, indent=2, sort_keys=True)

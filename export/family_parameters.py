@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from export.checkpoint import Checkpoint
+from export.defaults import Defaults
+from export.known_models import usual_names
 from export.options import MAX_GUIDANCE_SCALE, MAX_STEPS, ExportOptions, SizePolicy
 
 MAX_PROMPT_CHARACTERS: Final = 1000
@@ -25,6 +27,7 @@ _ENGINE_KEYS: Final = (
     "max_steps",
     "default_guidance_scale",
     "max_guidance_scale",
+    "default_guidance_rescale",
     "default_sampler",
     "samplers",
 )
@@ -50,6 +53,7 @@ class FamilyParameters:
     max_steps: int
     default_guidance_scale: float
     max_guidance_scale: float
+    default_guidance_rescale: float
     default_sampler: str
     samplers: tuple[str, ...]
     capabilities: tuple[str, ...]
@@ -57,28 +61,32 @@ class FamilyParameters:
 
     @classmethod
     def derive(cls, checkpoint: Checkpoint, options: ExportOptions, version: int) -> FamilyParameters:
-        """Takes sizes and samplers from the checkpoint, the rest from the options.
+        """Takes sizes, samplers and what the options leave open from the checkpoint.
 
         Sizes reach from half to twice the native one, in multiples that the UNet's downsampling divides.
         """
         multiple = checkpoint.size_multiple
+        defaults = Defaults.of(checkpoint)
+        source = options.source or checkpoint.source
+        guidance_scale = options.default_guidance_scale
         return cls(
             family=options.name,
             version=version,
             display_name=options.display_name or options.name,
             description=options.description,
-            source=options.source or checkpoint.source,
-            aliases=options.aliases,
+            source=source,
+            aliases=tuple(dict.fromkeys((*options.aliases, *usual_names(checkpoint.source), *usual_names(source)))),
             native_width=checkpoint.native_width,
             native_height=checkpoint.native_height,
             min_size=max(_down(min(checkpoint.native_width, checkpoint.native_height) // 2, multiple), multiple),
             max_size=_down(max(checkpoint.native_width, checkpoint.native_height) * 2, multiple),
             size_multiple=multiple,
             size_policy=options.size_policy,
-            default_steps=options.default_steps,
+            default_steps=defaults.steps if options.default_steps is None else options.default_steps,
             max_steps=MAX_STEPS,
-            default_guidance_scale=options.default_guidance_scale,
+            default_guidance_scale=defaults.guidance_scale if guidance_scale is None else guidance_scale,
             max_guidance_scale=MAX_GUIDANCE_SCALE,
+            default_guidance_rescale=defaults.guidance_rescale,
             default_sampler=checkpoint.sampling.default,
             samplers=checkpoint.sampling.names,
             capabilities=("inpainting",) if checkpoint.inpainting else _CAPABILITIES,

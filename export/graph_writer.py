@@ -19,6 +19,7 @@ from export.verification import Comparison, compare
 
 _GRAPHS: Final[Mapping[str, Callable[[Checkpoint], Graph]]] = {
     "text_encoder": graphs.text_encoder,
+    "text_encoder_2": graphs.text_encoder_2,
     "unet": graphs.unet,
     "vae_decoder": graphs.vae_decoder,
     "vae_encoder": graphs.vae_encoder,

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTextModel
 
 from export.checkpoint import Checkpoint
 
@@ -38,7 +37,7 @@ class Graph:
 
 
 class _TextEncoder(nn.Module):
-    def __init__(self, encoder: CLIPTextModel, window: int) -> None:
+    def __init__(self, encoder: Any, window: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.window = window
@@ -51,13 +50,44 @@ class _TextEncoder(nn.Module):
         return embeddings
 
 
+class _XLTextEncoder(nn.Module):
+    def __init__(self, encoder: Any, window: int, pooled: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.window = window
+        self.pooled = pooled
+
+    def forward(self, input_ids: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        windows = input_ids.clamp(min=0).reshape(-1, self.window)
+        output = self.encoder(input_ids=windows, output_hidden_states=True)
+        # As encode_prompt of StableDiffusionXLPipeline: the last layer but one, before the final norm.
+        hidden = output.hidden_states[-2]
+        # The tokenizer sends ids of -1 for a prompt whose embeddings are to be zeros.
+        kept = (input_ids[:, :1] >= 0).to(hidden.dtype)
+        embeddings = hidden.reshape(input_ids.shape[0], -1, hidden.shape[-1]) * kept[:, :, None]
+        if not self.pooled:
+            return embeddings
+        # A prompt of several windows is pooled by its first one.
+        projected = output.text_embeds.reshape(input_ids.shape[0], -1, output.text_embeds.shape[-1])
+        return embeddings, projected[:, 0] * kept
+
+
 class _UNet(nn.Module):
-    def __init__(self, unet: Any) -> None:
+    def __init__(self, unet: Any, conditions: Sequence[str]) -> None:
         super().__init__()
         self.unet = unet
+        self.conditions = conditions
 
-    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor) -> Tensor:
-        prediction: Tensor = self.unet(sample, timestep, encoder_hidden_states, return_dict=False)[0]
+    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, *further: Tensor) -> Tensor:
+        added = dict(zip(self.conditions, further, strict=True))
+        prediction: Tensor = self.unet(
+            sample,
+            timestep,
+            encoder_hidden_states,
+            timestep_cond=added.pop("timestep_cond", None),
+            added_cond_kwargs=added or None,
+            return_dict=False,
+        )[0]
         return prediction
 
 
@@ -106,31 +136,71 @@ def _pixels(image: Tensor) -> Tensor:
 
 
 def text_encoder(checkpoint: Checkpoint) -> Graph:
-    """INPUT_IDS [B, k*L] to EMBEDDINGS [B, k*L, D], the last hidden state of k windows of L tokens."""
+    """INPUT_IDS [B, k*L] to EMBEDDINGS [B, k*L, D], the last hidden state of k windows of L tokens.
 
+    Of SDXL's the last but one, and zeros for a row of ids below 0. Checkpoints of SD 2.x leave their last layer out
+    themselves, so that the last one they have is the penultimate of the encoder they were made from.
+    """
+    if checkpoint.is_xl:
+        return _xl_text_encoder(checkpoint, 0, pooled=False)
+    module = _TextEncoder(checkpoint.text_encoders[0], checkpoint.window)
+    axes = {0: "batch", 1: "tokens"}
+    return Graph(module, _ids(checkpoint, 0), ("EMBEDDINGS",), {"INPUT_IDS": axes, "EMBEDDINGS": axes})
+
+
+def text_encoder_2(checkpoint: Checkpoint) -> Graph:
+    """SDXL's second one: as the first, and POOLED [B, P], the projected embedding of the first window's end."""
+    return _xl_text_encoder(checkpoint, 1, pooled=True)
+
+
+def _xl_text_encoder(checkpoint: Checkpoint, index: int, pooled: bool) -> Graph:
     def inputs(sample: Sample) -> dict[str, Tensor]:
-        shape = (sample.batch, sample.windows * checkpoint.window)
-        ids = torch.randint(checkpoint.text_encoder.config.vocab_size, shape, generator=_generator())
+        ids = _ids(checkpoint, index)(sample)["INPUT_IDS"]
+        ids[-1] = -1
         return {"INPUT_IDS": ids}
 
     axes = {0: "batch", 1: "tokens"}
-    module = _TextEncoder(checkpoint.text_encoder, checkpoint.window)
-    return Graph(module, inputs, ("EMBEDDINGS",), {"INPUT_IDS": axes, "EMBEDDINGS": axes})
+    module = _XLTextEncoder(checkpoint.text_encoders[index], checkpoint.window, pooled)
+    outputs = ("EMBEDDINGS", "POOLED") if pooled else ("EMBEDDINGS",)
+    return Graph(module, inputs, outputs, {"INPUT_IDS": axes, "EMBEDDINGS": axes, "POOLED": {0: "batch"}})
+
+
+def _ids(checkpoint: Checkpoint, index: int) -> Callable[[Sample], dict[str, Tensor]]:
+    def inputs(sample: Sample) -> dict[str, Tensor]:
+        shape = (sample.batch, sample.windows * checkpoint.window)
+        ids = torch.randint(checkpoint.text_encoders[index].config.vocab_size, shape, generator=_generator())
+        return {"INPUT_IDS": ids}
+
+    return inputs
 
 
 def unet(checkpoint: Checkpoint) -> Graph:
     """sample [B, C, h, w], timestep [B] (fractional ones too) and encoder_hidden_states [B, T, D] to out_sample.
 
     C is 4 for latents, 9 for latents, mask and masked image's latents; out_sample always has the latents' channels.
+    Further inputs, a row for each picture's row, where the model takes them: text_embeds [B, P] and time_ids [B, 6] of
+    SDXL, timestep_cond [B, G], the embedded guidance scale of LCM.
     """
+    widths = {
+        "text_embeds": checkpoint.pooled_width,
+        "time_ids": checkpoint.time_ids,
+        "timestep_cond": checkpoint.guidance_width,
+    }
+    conditions = {name: width for name, width in widths.items() if width is not None}
 
     def inputs(sample: Sample) -> dict[str, Tensor]:
-        tokens = (sample.batch, sample.windows * checkpoint.window, checkpoint.text_width)
+        tokens = (sample.batch, sample.windows * checkpoint.window, sum(checkpoint.text_widths))
+        # Time ids are pixels.
+        scales = {"time_ids": 500.0}
         return {
             "sample": _latents(checkpoint, sample, checkpoint.unet_channels),
             # Different in every row: a graph that broadcasts one timestep must not pass for one that takes a batch.
             "timestep": torch.linspace(987.25, 3.5, sample.batch),
             "encoder_hidden_states": torch.randn(tokens, generator=_generator()),
+            **{
+                name: torch.randn((sample.batch, width), generator=_generator()) * scales.get(name, 1.0)
+                for name, width in conditions.items()
+            },
         }
 
     latents = {0: "batch", 2: "height", 3: "width"}
@@ -138,9 +208,10 @@ def unet(checkpoint: Checkpoint) -> Graph:
         "sample": latents,
         "timestep": {0: "batch"},
         "encoder_hidden_states": {0: "batch", 1: "tokens"},
+        **{name: {0: "batch"} for name in conditions},
         "out_sample": latents,
     }
-    return Graph(_UNet(checkpoint.unet), inputs, ("out_sample",), axes)
+    return Graph(_UNet(checkpoint.unet, tuple(conditions)), inputs, ("out_sample",), axes)
 
 
 def vae_decoder(checkpoint: Checkpoint) -> Graph:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_INT64, TYPE_STRING, ModelConfig, ModelInstanceGroup
+from tritonclient.grpc.model_config_pb2 import TYPE_INT64, TYPE_STRING, ModelConfig, ModelInstanceGroup
 
 from export.checkpoint import Checkpoint
 from export.family_parameters import FamilyParameters
@@ -18,13 +19,24 @@ from export.tensors import (
     SETTINGS,
     SIZES,
     STRENGTH,
+    TIME_IDS,
+    UPSCALED,
     Tensor,
     declare,
     latents,
 )
+from export.text_encoders import text_encoders
 
 # What a family's composing models are called, behind its name. Not every family has all of them.
-PARTS: Final = ("tokenizer", "text_encoder", "unet", "vae_decoder", "vae_encoder", "inpaint_encoder")
+PARTS: Final = (
+    "tokenizer",
+    "text_encoder",
+    "text_encoder_2",
+    "unet",
+    "vae_decoder",
+    "vae_encoder",
+    "inpaint_encoder",
+)
 MAX_BATCH_SIZE: Final = 16
 
 # What the versions of a model have in common: a version is loaded before its own configuration is the model's. Limits
@@ -35,6 +47,10 @@ WEIGHT_PARAMETERS: Final = (
     "bos_token_id",
     "eos_token_id",
     "pad_token_id",
+    "bos_token_id_2",
+    "eos_token_id_2",
+    "pad_token_id_2",
+    "zeros_for_empty_prompt",
     "latent_channels",
     "unet_channels",
     "vae_scale_factor",
@@ -62,18 +78,30 @@ def catalog() -> ModelConfig:
     )
 
 
+def upscaler(name: str, parameters: Mapping[str, str], max_batch_size: int) -> ModelConfig:
+    """The model that enlarges pictures of any family, tile by tile."""
+    config = _batched(name, [IMAGE], [UPSCALED])
+    config.max_batch_size = max_batch_size
+    set_parameters(config, parameters)
+    return config
+
+
 def composing_models(checkpoint: Checkpoint, parameters: FamilyParameters) -> dict[str, ModelConfig]:
     """The models that the family's ensembles are composed of, by their part in them (see PARTS)."""
     channels = checkpoint.latent_channels
     final = latents("LATENTS", channels)
     ids = Tensor("INPUT_IDS", TYPE_INT64, (-1,))
-    embeddings = Tensor("EMBEDDINGS", TYPE_FP32, (-1, checkpoint.text_width))
     posterior = [latents(name, channels) for name in ("MEAN", "STD")]
     masked_posterior = [latents(name, channels) for name in ("MASKED_MEAN", "MASKED_STD")]
     names = {part: f"{parameters.family}_{part}" for part in PARTS}
     models = {
         "tokenizer": _tokenizer(names["tokenizer"], checkpoint),
-        "text_encoder": _cached(_batched(names["text_encoder"], [ids], [embeddings])),
+        **{
+            f"text_encoder{encoder.part}": _cached(
+                _batched(names[f"text_encoder{encoder.part}"], [ids], encoder.outputs)
+            )
+            for encoder in text_encoders(checkpoint)
+        },
         "unet": _unet(names["unet"], checkpoint, parameters),
         "vae_decoder": _batched(names["vae_decoder"], [final], [IMAGE]),
         "vae_encoder": _batched(names["vae_encoder"], [IMAGE], posterior),
@@ -87,33 +115,29 @@ def composing_models(checkpoint: Checkpoint, parameters: FamilyParameters) -> di
 
 
 def _tokenizer(name: str, checkpoint: Checkpoint) -> ModelConfig:
-    tokenizer = checkpoint.tokenizer
-    return _model(
-        name,
-        "clip_tokenizer",
-        PROMPTS,
-        [
-            Tensor("PROMPT_IDS", TYPE_INT64, (-1,)),
-            Tensor("NEGATIVE_PROMPT_IDS", TYPE_INT64, (-1,)),
-            # What of both texts has no room in the last window. Made only where it is asked for.
-            Tensor("DROPPED", TYPE_STRING, (2,)),
-        ],
-        {
-            "window": str(checkpoint.window),
-            "max_windows": str(MAX_WINDOWS),
-            "bos_token_id": str(tokenizer.bos_token_id),
-            "eos_token_id": str(tokenizer.eos_token_id),
-            "pad_token_id": str(tokenizer.pad_token_id),
-        },
-    )
+    outputs: list[Tensor] = []
+    parameters = {"window": str(checkpoint.window), "max_windows": str(MAX_WINDOWS)}
+    for encoder, tokenizer in zip(text_encoders(checkpoint), checkpoint.tokenizers, strict=True):
+        outputs += [Tensor(f"{prompt.name}_IDS{encoder.part}", TYPE_INT64, (-1,)) for prompt in PROMPTS]
+        for token in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            parameters[f"{token}{encoder.part}"] = str(getattr(tokenizer, token))
+    # What of both texts has no room in the last window. Made only where it is asked for.
+    outputs.append(Tensor("DROPPED", TYPE_STRING, (2,)))
+    if checkpoint.is_xl:
+        parameters["zeros_for_empty_prompt"] = json.dumps(checkpoint.zeros_for_empty_prompt)
+    return _model(name, "clip_tokenizer", PROMPTS, outputs, parameters)
 
 
 def _unet(name: str, checkpoint: Checkpoint, parameters: FamilyParameters) -> ModelConfig:
-    embeddings = (-1, checkpoint.text_width)
     channels = checkpoint.latent_channels
     inputs = [
-        Tensor("PROMPT_EMBEDDINGS", TYPE_FP32, embeddings),
-        Tensor("NEGATIVE_PROMPT_EMBEDDINGS", TYPE_FP32, embeddings),
+        *(
+            Tensor(encoder.feeds(prompt.name, output), output.type, output.dims)
+            for encoder in text_encoders(checkpoint)
+            for prompt in PROMPTS
+            for output in encoder.outputs
+        ),
+        *([TIME_IDS] if checkpoint.is_xl else []),
         *SIZES,
         *SETTINGS,
         STRENGTH,

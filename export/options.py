@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from export.errors import InvalidOption
+from export.lora import Lora
 from export.precision import Precision
 from export.target import Target
 
-DEFAULT_STEPS: Final = 20
-DEFAULT_GUIDANCE_SCALE: Final = 7.5
 MAX_STEPS: Final = 100
 MAX_GUIDANCE_SCALE: Final = 30.0
 
@@ -42,21 +41,27 @@ class SizePolicy(StrEnum):
 class ExportOptions:
     """One export: which checkpoint, into which repository, and how the family presents itself.
 
-    `checkpoint` is a diffusers folder or an id on the Hugging Face Hub. `name` becomes the family's name and the start
-    of its models' names. `source` is what clients are told about where the weights come from; by default the id, or
-    the folder's name. `display_name` is `name` by default. `target` is what the family will run on. With `quality`
-    fixed prompts are painted and compared with torch.
+    `checkpoint` is a diffusers folder, an id on the Hugging Face Hub or a single file; for a file, `config` is the
+    folder or id that has its configs and tokenizers, by default the one that diffusers knows for its kind. `vae` (a
+    folder, id or file) replaces the checkpoint's own, `loras` are added to its weights. `name` becomes the family's
+    name and the start of its models' names. `source` is what clients are told about where the weights come from; by
+    default the id, or the folder's or file's name. `display_name` is `name` by default. Defaults that are None follow
+    from the checkpoint. `target` is what the family will run on. With `quality` fixed prompts are painted and compared
+    with torch.
     """
 
     checkpoint: str
     name: str
     repository: Path
+    config: str | None = None
+    vae: str | None = None
+    loras: tuple[Lora, ...] = ()
     display_name: str | None = None
     description: str = ""
     source: str | None = None
     aliases: tuple[str, ...] = ()
-    default_steps: int = DEFAULT_STEPS
-    default_guidance_scale: float = DEFAULT_GUIDANCE_SCALE
+    default_steps: int | None = None
+    default_guidance_scale: float | None = None
     size_policy: SizePolicy = SizePolicy.EXACT
     precision: Precision = Precision.FP32
     target: Target = Target.CPU
@@ -74,9 +79,10 @@ class ExportOptions:
                 f"The name {self.name!r} can't be used; 'catalog' and names that end in "
                 f"{', '.join(_TAKEN_ENDINGS)} are taken by a family's models."
             )
-        if not 1 <= self.default_steps <= MAX_STEPS:
+        if self.default_steps is not None and not 1 <= self.default_steps <= MAX_STEPS:
             raise InvalidOption(f"The default steps are {self.default_steps}; they must be 1 to {MAX_STEPS}.")
-        if not 0 <= self.default_guidance_scale <= MAX_GUIDANCE_SCALE:
+        guidance_scale = self.default_guidance_scale
+        if guidance_scale is not None and not 0 <= guidance_scale <= MAX_GUIDANCE_SCALE:
             raise InvalidOption(
-                f"The default guidance scale is {self.default_guidance_scale}; it must be 0 to {MAX_GUIDANCE_SCALE:g}."
+                f"The default guidance scale is {guidance_scale}; it must be 0 to {MAX_GUIDANCE_SCALE:g}."
             )

@@ -29,11 +29,11 @@ class TerminalProgress:
     """Writes to standard error: sentences always, bars where that is a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+        self._console = console or Console(stderr=True, soft_wrap=True)
 
     def say(self, sentence: str) -> None:
         """One line."""
-        self._console.print(sentence)
+        self._console.print(sentence, highlight=False, markup=False)
 
     @contextmanager
     def bar(self, stage: str, total: int | None = None) -> Iterator[Advance]:

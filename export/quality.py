@@ -62,20 +62,26 @@ class QualityCheck:
         self._checkpoint = checkpoint
         self._steps = min(steps, MAX_STEPS)
         self._guidance_scale = guidance_scale
-        kind = diffusers.StableDiffusionInpaintPipeline if checkpoint.inpainting else diffusers.StableDiffusionPipeline
+        # Those of LCMs are painted by the usual pipeline, which feeds their UNet its guidance as well.
+        name = f"StableDiffusion{'XL' if checkpoint.is_xl else ''}{'Inpaint' if checkpoint.inpainting else ''}Pipeline"
+        further: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+        if checkpoint.is_xl:
+            further = {
+                "text_encoder_2": checkpoint.text_encoders[1],
+                "tokenizer_2": checkpoint.tokenizers[1],
+                "force_zeros_for_empty_prompt": checkpoint.zeros_for_empty_prompt,
+            }
         scheduler_class = getattr(diffusers, str(checkpoint.scheduler_config["_class_name"]))
         with warnings.catch_warnings():
             # Of keys in the scheduler's config that its class does not know, as diffusers' own loading warns.
             warnings.simplefilter("ignore")
-            self._pipeline = kind(
+            self._pipeline = getattr(diffusers, name)(
                 vae=checkpoint.vae,
-                text_encoder=checkpoint.text_encoder,
-                tokenizer=checkpoint.tokenizer,
+                text_encoder=checkpoint.text_encoders[0],
+                tokenizer=checkpoint.tokenizers[0],
                 unet=checkpoint.unet,
                 scheduler=scheduler_class.from_config(dict(checkpoint.scheduler_config)),
-                safety_checker=None,
-                feature_extractor=None,
-                requires_safety_checker=False,
+                **further,
             )
         self._pipeline.set_progress_bar_config(disable=True)
 
@@ -85,14 +91,14 @@ class QualityCheck:
         return 2 * len(PROMPTS) * self._steps
 
     def run(self, graphs: Mapping[str, Path], advance: Callable[[], None]) -> tuple[Quality, list[Pair]]:
-        """Paints with torch, then with the graphs of text_encoder, unet and vae_decoder at these paths.
+        """Paints with torch, then with the graphs of the text encoders, unet and vae_decoder at these paths.
 
         `advance` is called after each step of each picture.
         """
         references = [self._paint({"prompt": prompt}, advance, "np") for prompt in PROMPTS]
         sessions = {
             part: onnxruntime.InferenceSession(str(graphs[part]), providers=["CPUExecutionProvider"])
-            for part in ("text_encoder", "unet", "vae_decoder")
+            for part in (*self._encoders, "unet", "vae_decoder")
         }
         with _in_place_of(self._checkpoint.unet, sessions["unet"]):
             latents = [self._paint(self._embeddings(sessions, prompt), advance, "latent") for prompt in PROMPTS]
@@ -127,12 +133,27 @@ class QualityCheck:
                 callback_on_step_end=after_step,
             ).images
 
+    @property
+    def _encoders(self) -> tuple[str, ...]:
+        """The parts that encode prompts."""
+        return ("text_encoder", "text_encoder_2") if self._checkpoint.is_xl else ("text_encoder",)
+
     def _embeddings(self, sessions: Mapping[str, Any], prompt: str) -> dict[str, Tensor]:
-        tokenizer = self._checkpoint.tokenizer
-        ids = tokenizer([prompt, ""], padding="max_length", truncation=True, max_length=self._checkpoint.window)
-        embeddings = sessions["text_encoder"].run(["EMBEDDINGS"], {"INPUT_IDS": np.array(ids.input_ids, np.int64)})[0]
-        positive, negative = torch.from_numpy(embeddings).split(1)
-        return {"prompt_embeds": positive, "negative_prompt_embeds": negative}
+        checkpoint = self._checkpoint
+        made: dict[str, list[Tensor]] = {"EMBEDDINGS": [], "POOLED": []}
+        for part, tokenizer in zip(self._encoders, checkpoint.tokenizers, strict=True):
+            given = tokenizer([prompt, ""], padding="max_length", truncation=True, max_length=checkpoint.window)
+            ids = np.array(given.input_ids, np.int64)
+            if checkpoint.zeros_for_empty_prompt:
+                ids[1] = -1
+            outputs = [output.name for output in sessions[part].get_outputs()]
+            for name, output in zip(outputs, sessions[part].run(outputs, {"INPUT_IDS": ids}), strict=True):
+                made[name].append(torch.from_numpy(output))
+        positive, negative = torch.cat(made["EMBEDDINGS"], dim=-1).split(1)
+        embeddings = {"prompt_embeds": positive, "negative_prompt_embeds": negative}
+        for pooled in made["POOLED"]:
+            embeddings["pooled_prompt_embeds"], embeddings["negative_pooled_prompt_embeds"] = pooled.split(1)
+        return embeddings
 
     def _quality(self, painted: list[PaintedPrompt]) -> Quality:
         return Quality(

@@ -40,14 +40,18 @@ SETTINGS: Final = (
     Tensor("SEED", TYPE_INT64, (1,)),
     Tensor("STEPS", TYPE_INT32, (1,), optional=True),
     Tensor("GUIDANCE_SCALE", TYPE_FP32, (1,), optional=True),
+    Tensor("GUIDANCE_RESCALE", TYPE_FP32, (1,), optional=True),
     Tensor("GUIDANCE_INTERVAL", TYPE_FP32, (2,), optional=True),
     Tensor("SAMPLER", TYPE_STRING, (1,), optional=True),
     Tensor("VARIATION_SEED", TYPE_INT64, (1,), optional=True),
     Tensor("VARIATION_STRENGTH", TYPE_FP32, (1,), optional=True),
     Tensor("PRIORITY", TYPE_INT32, (1,), optional=True),
 )
+# Of SDXL: original height and width, top and left of the crop, target height and width.
+TIME_IDS: Final = Tensor("TIME_IDS", TYPE_FP32, (6,), optional=True)
 STRENGTH: Final = Tensor("STRENGTH", TYPE_FP32, (1,))
 IMAGE: Final = Tensor("IMAGE", TYPE_UINT8, (-1, -1, 3))
+UPSCALED: Final = Tensor("UPSCALED", IMAGE.type, IMAGE.dims)
 INIT_IMAGE: Final = Tensor("INIT_IMAGE", IMAGE.type, IMAGE.dims)
 MASK: Final = Tensor("MASK", TYPE_UINT8, (-1, -1, 1))
 LATENT_MASK: Final = Tensor("LATENT_MASK", TYPE_FP32, (1, -1, -1))

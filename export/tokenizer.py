@@ -1,11 +1,18 @@
-"""The tokenizer file that the clip_tokenizer backend reads."""
+"""The tokenizer files that the clip_tokenizer backend reads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, normalizers
 from transformers import CLIPTokenizerFast
+
+
+def write_tokenizers(tokenizers: Sequence[CLIPTokenizerFast], folder: Path) -> None:
+    """Saves tokenizer.json and, of SDXL, tokenizer_2.json."""
+    for tokenizer, part in zip(tokenizers, ("", "_2"), strict=False):
+        write_tokenizer(tokenizer, folder / f"tokenizer{part}.json")
 
 
 def write_tokenizer(tokenizer: CLIPTokenizerFast, path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from diffusion_engine import control
+from diffusion_engine.condition import Text
 from diffusion_engine.errors import EngineError, InvalidRequest
 from diffusion_engine.init_image import INIT_TENSORS, init_images
 from diffusion_engine.inputs import Inputs
@@ -80,10 +81,10 @@ class TritonPythonModel:
 
     def _inputs(self, request: Any) -> list[Inputs]:
         """One picture's inputs for each row of the request."""
-        seeds, prompts = _array(request, "SEED"), _array(request, "PROMPT_EMBEDDINGS")
+        seeds, prompts = _array(request, "SEED"), _encoded(request, "PROMPT")
         if seeds is None or prompts is None:
             raise InvalidRequest("A generation needs SEED and PROMPT_EMBEDDINGS, a control request CONTROL.")
-        negatives = _array(request, "NEGATIVE_PROMPT_EMBEDDINGS")
+        negatives = _encoded(request, "NEGATIVE_PROMPT")
         inits = init_images({name: _array(request, name) for name in INIT_TENSORS})
         wishes = _wishes(request, seeds)
         if inits is not None:
@@ -131,13 +132,29 @@ def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "starweave"
 
 
+def _encoded(request: Any, prompt: str) -> list[Text] | None:
+    """An encoded prompt for each row; a second encoder's embeddings lengthen those of the first."""
+    parts = [_array(request, f"{prompt}_EMBEDDINGS"), _array(request, f"{prompt}_EMBEDDINGS_2")]
+    given = [part for part in parts if part is not None]
+    if not given:
+        return None
+    if len({part.shape[1] for part in given}) > 1:
+        raise InvalidRequest(f"{prompt}_EMBEDDINGS and {prompt}_EMBEDDINGS_2 must be of equally many tokens.")
+    pooled = _array(request, f"{prompt}_POOLED")
+    return [
+        Text(embeddings, None if pooled is None else pooled[row])
+        for row, embeddings in enumerate(np.concatenate(given, axis=-1))
+    ]
+
+
 def _wishes(request: Any, seeds: np.ndarray) -> list[Wishes]:
-    """What each row of the request says; the arrays are [rows, 1] but for GUIDANCE_INTERVAL, [rows, 2]."""
+    """What each row of the request says; the arrays are [rows, 1] but for GUIDANCE_INTERVAL and TIME_IDS."""
     columns = {
         "width": _array(request, "WIDTH"),
         "height": _array(request, "HEIGHT"),
         "steps": _array(request, "STEPS"),
         "guidance_scale": _array(request, "GUIDANCE_SCALE"),
+        "guidance_rescale": _array(request, "GUIDANCE_RESCALE"),
         "variation_seed": _array(request, "VARIATION_SEED"),
         "variation_strength": _array(request, "VARIATION_STRENGTH"),
         "priority": _array(request, "PRIORITY"),
@@ -145,12 +162,14 @@ def _wishes(request: Any, seeds: np.ndarray) -> list[Wishes]:
     strengths = _array(request, "STRENGTH")
     intervals = _array(request, "GUIDANCE_INTERVAL")
     samplers = _array(request, "SAMPLER")
+    time_ids = _array(request, "TIME_IDS")
     return [
         Wishes(
             seed=int(seed[0]),
             guidance_interval=None if intervals is None else (float(intervals[row][0]), float(intervals[row][1])),
             # By its shortest decimal: 0.7 in FP32 is a little below 0.7, and of 10 steps 7 are meant, not 6.
             strength=None if strengths is None else float(str(strengths[row][0])),
+            time_ids=None if time_ids is None else tuple(time_ids[row].tolist()),
             sampler=None if samplers is None else samplers[row][0].decode(errors="replace"),
             **{name: column[row][0].item() for name, column in columns.items() if column is not None},
         )

@@ -1,7 +1,7 @@
 """Backups: a folder with the records of one moment and every blob that they need, checksummed throughout.
 
-It holds `manifest.json`, `records.jsonl.gz` and `blobs/`, and fits SQLite and PostgreSQL alike. Embeddings are not in
-it: they are computed again.
+It holds `manifest.json`, `records.jsonl.gz` (users' resets of their preferences too) and `blobs/`, and fits SQLite and
+PostgreSQL alike. Embeddings are not in it: they are computed again.
 """
 
 import gzip
@@ -17,11 +17,11 @@ from typing import Any
 from sqlalchemy import select
 
 from bridge.library.blobs import BlobStore, digest
-from bridge.library.database import Database
+from bridge.library.database import Database, insert
 from bridge.library.errors import DamagedBackup, LibraryRefused
 from bridge.library.record import Rating, Record
 from bridge.library.records import add_row, count_reference, image_of
-from bridge.library.schema import images
+from bridge.library.schema import images, preference_resets
 
 _FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -61,13 +61,16 @@ def back_up(database: Database, store: BlobStore, folder: Path) -> Manifest:
     count = total = 0
     with snapshot.open() as lines, gzip.open(part / _RECORDS, "wt") as file:
         for line in lines:
-            total += 1
-            blob = json.loads(line)["record"]["blob"]
-            if blob not in copied:
-                copied[blob] = _copy(store, copies, blob)
-            if copied[blob]:
-                file.write(line)
+            record = json.loads(line).get("record")
+            if record is not None:
+                total += 1
+                blob = record["blob"]
+                if blob not in copied:
+                    copied[blob] = _copy(store, copies, blob)
+                if not copied[blob]:
+                    continue
                 count += 1
+            file.write(line)
     snapshot.unlink()
     manifest = Manifest(
         format=_FORMAT,
@@ -93,7 +96,12 @@ def restore(database: Database, store: BlobStore, folder: Path) -> Manifest:
     with database.writing() as connection:
         if connection.execute(select(images.c.number).limit(1)).first():
             raise LibraryRefused("The library holds pictures already; restore into an empty one.")
-        for record, rating in _read_records(folder):
+        for document in _read_documents(folder):
+            if reset := document.get("preference_reset"):
+                row = insert(connection, preference_resets).values(reset)
+                connection.execute(row.on_conflict_do_nothing())
+                continue
+            record, rating = _read_record(document)
             if record.blob not in restored:
                 if not _copy(copies, store, record.blob):
                     raise DamagedBackup(f"The bytes of the picture {record.id} are not in the backup, or are damaged.")
@@ -106,6 +114,8 @@ def restore(database: Database, store: BlobStore, folder: Path) -> Manifest:
 def _snapshot(database: Database) -> Iterator[str]:
     statement = select(images).order_by(images.c.number).execution_options(yield_per=_BATCH)
     with database.reading() as connection:
+        for reset in connection.execute(select(preference_resets)).mappings():
+            yield json.dumps({"preference_reset": dict(reset)}) + "\n"
         for row in connection.execute(statement):
             image = image_of(row)
             rating = None if image.rating is None else asdict(image.rating)
@@ -137,12 +147,15 @@ def _read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _read_records(folder: Path) -> Iterator[tuple[Record, Rating | None]]:
+def _read_documents(folder: Path) -> Iterator[dict[str, Any]]:
     with gzip.open(folder / _RECORDS, "rt") as lines:
         for line in lines:
-            document: dict[str, Any] = json.loads(line)
-            rating = document["rating"]
-            yield Record.from_mapping(document["record"]), None if rating is None else Rating(**rating)
+            yield json.loads(line)
+
+
+def _read_record(document: dict[str, Any]) -> tuple[Record, Rating | None]:
+    rating = document["rating"]
+    return Record.from_mapping(document["record"]), None if rating is None else Rating(**rating)
 
 
 def _sha256(path: Path) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
 from bridge.deadline import Deadline
 from bridge.job import Job, Place
@@ -14,7 +15,7 @@ from bridge.library.library_use import uses_library
 from bridge.library.new_record import new_record
 from bridge.library.record import LibraryImage
 from bridge.library.repeat_key import repeat_key
-from bridge.pipeline import ImagePipeline
+from bridge.pipeline import PICTURE_INFO, ImagePipeline, asked_info
 from bridge.security.caller import Caller
 from protos import starweave_pb2
 
@@ -110,7 +111,7 @@ class LibraryPipeline:
                 model=record.family,
                 generation_time_ms=_milliseconds_since(job),
                 seed=record.seed,
-                debug_info=dict(record.debug_info) | {"repeat_of": record.repeat_of or record.id},
+                debug_info=_repeat_info(job, record.debug_info, record.repeat_of or record.id),
             ),
         )
         response.metadata.generated_at.FromMilliseconds(record.created_at)
@@ -145,8 +146,16 @@ def _copy(response: starweave_pb2.ImageResponse, job: Job, request_id: str, lead
     copy.CopyFrom(response)
     copy.request_id = request_id
     copy.metadata.generation_time_ms = _milliseconds_since(job)
-    copy.metadata.debug_info["repeat_of"] = leader
+    told = _repeat_info(job, response.metadata.debug_info, leader)
+    copy.metadata.debug_info.clear()
+    copy.metadata.debug_info.update(told)
     return copy
+
+
+def _repeat_info(job: Job, made: Mapping[str, str], repeat_of: str) -> dict[str, str]:
+    """What is told of a picture that was made for somebody else: of it, and of this request, but not of the other."""
+    of_picture = {key: made[key] for key in PICTURE_INFO if key in made}
+    return of_picture | asked_info(job) | {"repeat_of": repeat_of}
 
 
 def _milliseconds_since(job: Job) -> int:

@@ -62,7 +62,8 @@ class PromptIndex:
             # New arrays: a search that is under way keeps the old ones.
             self._numbers = np.resize(self._numbers, room)
             matrix = np.zeros((room, len(vector)), np.float32)
-            matrix[: self._count] = self._matrix[: self._count]
+            if self._count:
+                matrix[: self._count] = self._matrix[: self._count]
             self._matrix = matrix
         self._numbers[self._count] = number
         self._matrix[self._count] = vector

@@ -51,6 +51,10 @@ class Admission:
             if self._user_rates:
                 await self._rates.take(self._user_rates, _USER_WORDS, f"user/{caller.share}", pictures)
 
+    async def close(self) -> None:
+        """Gives the connections to the store of rates back."""
+        await self._rates.close()
+
     @contextmanager
     def held(self, caller: Caller) -> Iterator[None]:
         """Holds a place for one picture. Raises Overloaded where there is none, LimitReached beyond a share."""

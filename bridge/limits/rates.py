@@ -5,17 +5,12 @@ import math
 import time
 
 from limits import RateLimitItem, parse_many
-from limits.aio.storage import Storage
 from limits.aio.strategies import MovingWindowRateLimiter
-from limits.storage import storage_from_string
 
 from bridge.errors import LimitReached
+from bridge.limits.rate_store import RateStore
 
 logger = logging.getLogger(__name__)
-
-_MEMORY = "async+memory://"
-# A store that is slow must not hold up pictures.
-_STORE_SECONDS = 0.5
 
 
 def parse_rates(text: str) -> list[RateLimitItem]:
@@ -30,9 +25,14 @@ class RateLimiter:
     """
 
     def __init__(self, store_url: str) -> None:
-        """`store_url`: "" for memory, else `redis://host:port/db`. Raises limits.ConfigurationError."""
-        self._limiter = MovingWindowRateLimiter(_storage(store_url))
+        """`store_url` is a RateStore's. Raises ValueError."""
+        self._store = RateStore(store_url)
+        self._limiter = MovingWindowRateLimiter(self._store.storage)
         self._is_reachable = True
+
+    async def close(self) -> None:
+        """Gives the store's connections back."""
+        await self._store.close()
 
     async def take(self, rates: list[RateLimitItem], who: str, name: str, pictures: int) -> None:
         """Counts pictures for `name`, a user's or key's; `who` begins the sentence that refuses them.
@@ -63,17 +63,6 @@ class RateLimiter:
         if self._is_reachable:
             logger.error("The store of rates does not answer; nothing is limited meanwhile: %s", type(error).__name__)
         self._is_reachable = False
-
-
-def _storage(url: str) -> Storage:
-    if not url:
-        storage = storage_from_string(_MEMORY)
-    else:
-        timeouts = {"socket_timeout": _STORE_SECONDS, "socket_connect_timeout": _STORE_SECONDS}
-        storage = storage_from_string(f"async+{url}", implementation="redispy", **timeouts)
-    if not isinstance(storage, Storage):
-        raise TypeError(f"{type(storage).__name__} cannot be used in an event loop.")
-    return storage
 
 
 def _words(rate: RateLimitItem) -> str:

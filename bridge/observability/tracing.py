@@ -10,14 +10,17 @@ import os
 from collections.abc import Iterable
 from typing import Any, Final
 
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 logger = logging.getLogger(__name__)
 
 TRACER: Final = trace.get_tracer("starweave.bridge")
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _SERVICE_NAME = "starweave-bridge"
+# Not the environment's choice: Triton reads W3C's `traceparent`, and a client's baggage is none of its business.
+_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def set_up_tracing() -> None:
@@ -40,11 +43,11 @@ def set_up_tracing() -> None:
 
 def parent_of(metadata: Iterable[tuple[str, Any]] | None) -> Context:
     """The context that a client sent with its call (W3C `traceparent`), an empty one where it sent none."""
-    return propagate.extract({key: value for key, value in metadata or () if isinstance(value, str)})
+    return _PROPAGATOR.extract({key: value for key, value in metadata or () if isinstance(value, str)})
 
 
 def outgoing_headers() -> dict[str, str]:
     """Headers that make the current span the parent of Triton's; none where nothing is traced."""
     headers: dict[str, str] = {}
-    propagate.inject(headers)
+    _PROPAGATOR.inject(headers)
     return headers

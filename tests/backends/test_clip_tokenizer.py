@@ -20,7 +20,7 @@ from tests.checkpoint import CHECKPOINT
 
 sys.path.append(str(Path(__file__).parents[2] / "backends" / "clip_tokenizer"))
 
-from clip_windows import ClipWindows, InvalidParameter, InvalidPrompt
+from clip_windows import ClipWindows, InvalidParameter, InvalidPrompt, encode
 
 LENGTH = 48
 ROOM = LENGTH - 2
@@ -82,12 +82,14 @@ def random_prompts(count: int) -> list[str]:
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=ascii)
 def test_one_window_is_what_the_pipeline_would_use(windows: ClipWindows, reference: CLIPTokenizer, prompt: str) -> None:
-    assert windows.encode([prompt.encode()])[0, :LENGTH].tolist() == expected(reference, prompt)
+    assert encode([windows], [prompt.encode()])[0][0, :LENGTH].tolist() == expected(reference, prompt)
 
 
 def test_random_texts_are_what_the_pipeline_would_use(windows: ClipWindows, reference: CLIPTokenizer) -> None:
     for prompt in random_prompts(1000):
-        assert windows.encode([prompt.encode()])[0, :LENGTH].tolist() == expected(reference, prompt), ascii(prompt)
+        assert encode([windows], [prompt.encode()])[0][0, :LENGTH].tolist() == expected(reference, prompt), ascii(
+            prompt
+        )
 
 
 @pytest.mark.parametrize(("tokens", "count"), [(0, 1), (1, 1), (ROOM, 1), (ROOM + 1, 2), (2 * ROOM, 2), (3 * ROOM, 3)])
@@ -97,7 +99,7 @@ def test_long_texts_take_as_many_windows_as_they_need(
     text = ", " * tokens
     bare = reference(text, add_special_tokens=False).input_ids
     assert len(bare) == tokens
-    ids = windows.encode([text.encode()])
+    ids = encode([windows], [text.encode()])[0]
     assert ids.shape == (1, count * LENGTH)
     found: list[int] = []
     for window in ids.reshape(count, LENGTH).tolist():
@@ -109,7 +111,7 @@ def test_long_texts_take_as_many_windows_as_they_need(
 
 
 def test_all_texts_get_the_windows_of_the_longest(windows: ClipWindows, reference: CLIPTokenizer) -> None:
-    ids = windows.encode([b"", b"circle " * 60, b"a red circle"])
+    ids = encode([windows], [b"", b"circle " * 60, b"a red circle"])[0]
     assert ids.dtype == np.int64
     assert ids.shape == (3, 2 * LENGTH)
     assert ids[0].tolist() == expected(reference, "") * 2
@@ -117,7 +119,7 @@ def test_all_texts_get_the_windows_of_the_longest(windows: ClipWindows, referenc
 
 
 def test_what_exceeds_the_last_window_is_cut(windows: ClipWindows) -> None:
-    endless, full = (windows.encode([b", " * count]) for count in (10_000, 4 * ROOM))
+    endless, full = (encode([windows], [b", " * count])[0] for count in (10_000, 4 * ROOM))
     assert endless.shape == (1, 4 * LENGTH)
     np.testing.assert_array_equal(endless, full)
 
@@ -133,7 +135,7 @@ def test_what_has_no_room_is_told_in_the_words_of_the_text(windows: ClipWindows)
 
 def test_bytes_that_are_no_text_are_refused(windows: ClipWindows) -> None:
     with pytest.raises(InvalidPrompt, match="UTF-8"):
-        windows.encode([b"a red circle", b"\xff\xfe"])
+        encode([windows], [b"a red circle", b"\xff\xfe"])
 
 
 @pytest.mark.parametrize("change", [{"window": "2"}, {"max_windows": "0"}, {"bos_token_id": "-1"}, {"window": ""}])

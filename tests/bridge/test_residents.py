@@ -34,7 +34,7 @@ class Triton:
         families = [
             entry(display_name=name) | {"name": name, "ensembles": {Capability.TEXT_TO_IMAGE: name}} for name in NAMES
         ]
-        return {"families": families, "problems": []}
+        return {"families": families, "upscalers": [], "problems": []}
 
     async def holdings(self, timeout: float) -> Holdings:
         return Holdings({name: (1,) for name in self.loaded}, self.failures)
@@ -165,7 +165,7 @@ async def test_one_that_cannot_be_loaded_says_why_and_is_not_tried_at_once_again
     owl = bridge["owl"]
     with pytest.raises(ModelOutOfService, match="owl could not be loaded"):
         await bridge.make("owl")
-    info = model_info(owl.family, owl, Presets([]))
+    info = model_info(owl.family, owl, Presets([]), ())
     assert info.parameters["status"] == "failed"
     assert info.parameters["problem"] == "Version 3 could not be loaded: No memory is left."
     del bridge.triton.broken["owl"]
@@ -219,6 +219,6 @@ async def test_a_version_beside_the_active_one_that_cannot_be_loaded_is_told(bri
     bridge.triton.failures["fox_unet", 2] = "Internal: it is no longer in the repository"
     bridge.triton.loaded.remove("fox")
     await bridge.catalog.refresh()
-    info = model_info(bridge["fox"].family, bridge["fox"], Presets([]))
+    info = model_info(bridge["fox"].family, bridge["fox"], Presets([]), (2,))
     assert info.parameters["status"] == "loaded"
     assert info.parameters["problem"] == "Version 3 of fox_unet could not be loaded: Internal: the graph is broken"

@@ -1,5 +1,6 @@
 """A bridge whose Triton does not answer still serves: it says so, and stops when asked to."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,30 @@ async def test_a_picture_fails_in_band(bridge: Running) -> None:
     assert ("starweave-error-code", "UNAVAILABLE") in tuple(await call.trailing_metadata())
 
 
+@pytest.mark.parametrize(("method", "progress"), [("GenerateImage", False), ("GenerateImageStream", True)])
+async def test_text_that_is_not_utf8_is_an_invalid_request(bridge: Running, method: str, progress: bool) -> None:
+    """Sent as bytes: no client's library would let it through."""
+    answer_type = starweave_pb2.ImageProgress if progress else starweave_pb2.ImageResponse
+    path = f"/starweave.ImageGenerationService/{method}"
+    call = bridge.channel.unary_stream(path, response_deserializer=answer_type.FromString)(b"\x0a\x02\xff\xfe")
+    (answer,) = [answer async for answer in call]
+    response = answer.result if progress else answer
+    assert response.error == "The request cannot be read; its texts must be UTF-8."
+    assert ("starweave-error-code", "INVALID_ARGUMENT") in tuple(await call.trailing_metadata())
+
+
+async def test_a_message_beyond_the_limit_is_refused() -> None:
+    server = BridgeServer(Settings(host="localhost", port=0, max_message_bytes=10_000, recovery_wait=0))
+    port = await server.start()
+    async with grpc.aio.insecure_channel(f"localhost:{port}") as channel:
+        stub: Any = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError, match="larger than max") as caught:
+            await stub.GenerateImage(starweave_pb2.ImageRequest(prompt="a fox", init_image=bytes(10_000)))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await stub.GenerateImage(starweave_pb2.ImageRequest(prompt="a fox"))).error.startswith("No model")
+    await server.stop()
+
+
 async def test_there_are_no_models(bridge: Running) -> None:
     stub: Any = starweave_pb2_grpc.ImageGenerationServiceStub(bridge.channel)
     assert not (await stub.GetImageModels(starweave_pb2.ModelRequest())).models
@@ -81,3 +106,20 @@ async def test_it_stops_while_somebody_watches_its_health(bridge: Running) -> No
     with pytest.raises(grpc.aio.AioRpcError):
         while True:
             await watch.read()
+
+
+async def test_the_bridge_is_alive_whatever_became_of_triton(bridge: Running) -> None:
+    assert await bridge.health("starweave.bridge") == Health.SERVING
+
+
+async def test_a_balancer_may_ask_an_idle_connection_whether_it_lives(bridge: Running) -> None:
+    """As Envoy's `connection_keepalive` does, of which gRPC closes a connection by default: too_many_pings."""
+    reader, writer = await asyncio.open_connection("localhost", bridge.port)
+    # RFC 9113: the preface with empty SETTINGS, then PING frames.
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    for number in range(4):
+        await asyncio.sleep(1.2)
+        payload = f"ping {number:3d}".encode()
+        writer.write(bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + payload)
+        assert await reader.readuntil(payload)
+    writer.close()

@@ -6,12 +6,14 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from diffusion_engine import control
+from diffusion_engine.condition import Text
 from diffusion_engine.engine import Engine
 from diffusion_engine.errors import (
     Cancelled,
@@ -67,7 +69,7 @@ class NumpyUNet:
     `gate` holds the steps back until it is set, so that a test decides who is in flight when.
     """
 
-    text_width = WIDTH
+    condition_shapes: ClassVar = {"encoder_hidden_states": (None, WIDTH)}
     sample_channels = 4
 
     def __init__(self) -> None:
@@ -76,12 +78,13 @@ class NumpyUNet:
         self.calls = 0
         self.hold_after = 0
 
-    def run(self, sample: Array, timestep: Array, embeddings: Array) -> Array:
+    def run(self, sample: Array, timestep: Array, conditions: Mapping[str, Array]) -> Array:
         self.gate.wait(30)
         self.calls += 1
         if self.calls == self.hold_after:
             self.gate.clear()
             self.gate.wait(30)
+        embeddings = conditions["encoder_hidden_states"]
         if (embeddings == POISON).any():
             raise RuntimeError("poisoned row")
         text = embeddings.mean(axis=(1, 2))[:, None, None, None]
@@ -146,7 +149,7 @@ def submit(
     init_image: InitImage | None = None,
 ) -> None:
     prompt = np.full((tokens, WIDTH), text, np.float32)
-    inputs = [Inputs(each, prompt, np.zeros_like(prompt), init_image) for each in pictures]
+    inputs = [Inputs(each, Text(prompt), Text(np.zeros_like(prompt)), init_image) for each in pictures]
     engine.submit(name, inputs, deadline, lambda answer: answers.put(name, answer))
 
 

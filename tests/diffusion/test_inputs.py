@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from diffusion_engine.condition import ConditionFormat, Text
 from diffusion_engine.errors import InvalidRequest
 from diffusion_engine.init_image import INIT_TENSORS, InitImage, Mask, Posterior, init_images
 from diffusion_engine.inputs import Inputs, LatentFormat
@@ -12,19 +13,20 @@ from diffusion_engine.picture import Picture
 
 Array = npt.NDArray[np.float32]
 
-FORMAT = LatentFormat(channels=4, vae_scale_factor=8, text_width=6, takes_conditioning=False)
-REPAINTING = LatentFormat(channels=4, vae_scale_factor=8, text_width=6, takes_conditioning=True)
+PLAIN = ConditionFormat(text_width=6)
+FORMAT = LatentFormat(channels=4, vae_scale_factor=8, condition=PLAIN, takes_conditioning=False)
+REPAINTING = LatentFormat(channels=4, vae_scale_factor=8, condition=PLAIN, takes_conditioning=True)
 PICTURE = Picture(width=64, height=64, steps=5, guidance_scale=5.0, sampler="ddim", seed=1)
 UNGUIDED = Picture(width=64, height=64, steps=5, guidance_scale=1.0, sampler="ddim", seed=1)
-TEXT = np.zeros((3, 6), np.float32)
+TEXT = Text(np.zeros((3, 6), np.float32))
 POSTERIOR = Posterior(*np.zeros((2, 4, 8, 8), np.float32))
 
 
 @pytest.mark.parametrize(
     ("inputs", "form", "sentence"),
     [
-        (Inputs(PICTURE, TEXT[:, :5], TEXT[:, :5]), FORMAT, "PROMPT_EMBEDDINGS has the shape (3, 5)"),
-        (Inputs(PICTURE, TEXT, TEXT[:2]), FORMAT, "NEGATIVE_PROMPT_EMBEDDINGS has the shape (2, 6)"),
+        (Inputs(PICTURE, Text(TEXT.embeddings[:, :5])), FORMAT, "PROMPT_EMBEDDINGS has the shape (3, 5)"),
+        (Inputs(PICTURE, TEXT, Text(TEXT.embeddings[:2])), FORMAT, "NEGATIVE_PROMPT_EMBEDDINGS has the shape (2, 6)"),
         (Inputs(PICTURE, TEXT), FORMAT, "NEGATIVE_PROMPT_EMBEDDINGS is missing"),
         (
             Inputs(PICTURE, TEXT, TEXT, InitImage(Posterior(*np.zeros((2, 4, 8, 9), np.float32)))),

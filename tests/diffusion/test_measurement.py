@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +15,19 @@ Array = npt.NDArray[np.float32]
 
 
 class CountingUNet:
-    text_width = 8
+    condition_shapes: ClassVar = {"encoder_hidden_states": (None, 8), "time_ids": (6,)}
     sample_channels = 4
     fingerprint = ("graph", "provider")
 
     def __init__(self) -> None:
         self.rows: list[int] = []
 
-    def run(self, sample: Array, timestep: Array, embeddings: Array) -> Array:
-        assert len(sample) == len(timestep) == len(embeddings)
+    def run(self, sample: Array, timestep: Array, conditions: Mapping[str, Array]) -> Array:
+        assert {len(sample)} == {len(timestep), *(len(each) for each in conditions.values())}
+        assert {name: each.shape[1:] for name, each in conditions.items()} == {
+            "encoder_hidden_states": (77, 8),
+            "time_ids": (6,),
+        }
         self.rows.append(len(sample))
         return sample
 

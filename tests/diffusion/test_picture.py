@@ -36,6 +36,13 @@ def test_absent_settings_take_the_familys_defaults() -> None:
     assert (picture.sampler, picture.priority, picture.guided) == ("ddim", 2, True)
 
 
+def test_families_from_before_guidance_was_rescaled_do_not_rescale_it() -> None:
+    assert Family.from_parameters(PARAMETERS).picture(Wishes(seed=1)).guidance_rescale == 0
+    rescaling = Family.from_parameters(PARAMETERS | {"default_guidance_rescale": "0.7"})
+    assert rescaling.picture(Wishes(seed=1)).guidance_rescale == 0.7
+    assert rescaling.picture(Wishes(seed=1, guidance_rescale=0.0)).guidance_rescale == 0
+
+
 @pytest.mark.parametrize(("scale", "guided"), [(0.0, False), (1.0, False), (1.01, True)])
 def test_guidance_of_one_or_less_is_off(scale: float, guided: bool) -> None:
     assert Family.from_parameters(PARAMETERS).picture(Wishes(seed=1, guidance_scale=scale)).guided is guided
@@ -47,6 +54,8 @@ def test_guidance_of_one_or_less_is_off(scale: float, guided: bool) -> None:
         (Wishes(seed=1, width=130), "WIDTH is 130; it must be a multiple of 32 from 64 to 256."),
         (Wishes(seed=1, height=288), "HEIGHT is 288; it must be a multiple of 32 from 64 to 256."),
         (Wishes(seed=1, steps=0), "STEPS is 0; it must be from 1 to 100."),
+        (Wishes(seed=1, guidance_rescale=1.5), "GUIDANCE_RESCALE is 1.5; it must be from 0 to 1."),
+        (Wishes(seed=1, time_ids=(float("inf"),) * 6), "TIME_IDS is [inf, inf, inf, inf, inf, inf]; it must be finite"),
         (Wishes(seed=1, guidance_scale=float("nan")), "GUIDANCE_SCALE is nan; it must be from 0 to 30"),
         (Wishes(seed=1, guidance_scale=float("inf")), "GUIDANCE_SCALE is inf; it must be from 0 to 30"),
         (Wishes(seed=-1), "SEED is -1; it must be from 0 to 4294967295."),
@@ -84,7 +93,9 @@ def test_wrong_engine_parameters_are_named(key: str, value: str, sentence: str) 
     assert str(caught.value).startswith(sentence)
 
 
-@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Family)])
+@pytest.mark.parametrize(
+    "key", [field.name for field in dataclasses.fields(Family) if field.name != "default_guidance_rescale"]
+)
 def test_a_missing_parameter_is_named(key: str) -> None:
     parameters = {name: value for name, value in PARAMETERS.items() if name != key}
     with pytest.raises(UnsupportedConfig, match=f"lacks the parameter '{key}'"):

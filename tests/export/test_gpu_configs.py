@@ -10,7 +10,6 @@ import pytest
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
 from export import tensorrt_plan
-from export.checkpoint import Checkpoint
 from export.compatibility import check_compatible
 from export.config_text import from_text, to_text
 from export.ensembles import ensembles
@@ -19,6 +18,7 @@ from export.family import ExportReport, export_family
 from export.family_parameters import FamilyParameters
 from export.gpu_configs import TENSORRT_BATCH, TENSORRT_ROWS, aim_cuda, aim_tensorrt, check_target
 from export.graph_writer import GraphWriter
+from export.loading import load
 from export.model_configs import composing_models
 from export.options import ExportOptions
 from export.precision import Precision
@@ -33,10 +33,10 @@ class Aimed:
     """A family's configurations, and the writer of its graphs."""
 
     def __init__(self, options: ExportOptions) -> None:
-        checkpoint = Checkpoint.load(options.checkpoint)
+        checkpoint = load(options)
         parameters = FamilyParameters.derive(checkpoint, options, 1)
         self.parts = composing_models(checkpoint, parameters)
-        self.fronts = ensembles(parameters)
+        self.fronts = ensembles(checkpoint, parameters)
         self.writer = GraphWriter(checkpoint, parameters, options.precision)
 
 

@@ -11,9 +11,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from export.checkpoint import Checkpoint
 from export.family import ExportReport
 from export.half_precision import to_half
+from export.loading import load
+from export.options import ExportOptions
 from export.precision import Precision
 from export.verification import FP16_TOLERANCE, FP32_TOLERANCE
 from tests.checkpoint import CHECKPOINT
@@ -75,7 +76,7 @@ def test_timesteps_that_fp16_can_not_tell_apart_are_told_apart(exported: ExportR
 
 
 def test_a_vae_that_asks_for_fp32_keeps_it() -> None:
-    checkpoint = Checkpoint.load(str(CHECKPOINT))
+    checkpoint = load(ExportOptions(str(CHECKPOINT), "demo", Path("unused")))
     config = dict(checkpoint.vae.config)
     for named, precision in ((True, Precision.FP32), (False, Precision.FP16)):
         checkpoint.vae.register_to_config(force_upcast=named)

@@ -14,13 +14,14 @@ from export.model_configs import PARTS
 from tests.checkpoint import CHECKPOINT
 
 ENSEMBLES = ["demo", "demo_image_to_image", "demo_inpaint"]
-MODELS = [*(f"demo_{part}" for part in PARTS), *ENSEMBLES, "catalog"]
+MODELS = [*(f"demo_{part}" for part in PARTS if part != "text_encoder_2"), *ENSEMBLES, "catalog"]
 SETTINGS = {
     "PROMPT": ("STRING", [1], False),
     "NEGATIVE_PROMPT": ("STRING", [1], True),
     "SEED": ("INT64", [1], False),
     "STEPS": ("INT32", [1], True),
     "GUIDANCE_SCALE": ("FP32", [1], True),
+    "GUIDANCE_RESCALE": ("FP32", [1], True),
     "GUIDANCE_INTERVAL": ("FP32", [2], True),
     "SAMPLER": ("STRING", [1], True),
     "VARIATION_SEED": ("INT64", [1], True),
@@ -178,6 +179,7 @@ def test_the_family_describes_itself(exported: ExportReport) -> None:
         "max_steps": "100",
         "default_guidance_scale": "5",
         "max_guidance_scale": "30",
+        "default_guidance_rescale": "0",
         "max_prompt_characters": "1000",
     }
 

@@ -59,16 +59,16 @@ def refuse(options: ExportOptions, error: type[ExportError], words: str) -> None
 SPOILED: list[tuple[str, Spoil, type[ExportError], str]] = [
     ("no index", lambda folder: (folder / "model_index.json").unlink(), NotACheckpoint, "model_index.json"),
     (
-        "SDXL",
-        edit("model_index.json", _class_name="StableDiffusionXLPipeline"),
+        "SD 3",
+        edit("model_index.json", _class_name="StableDiffusion3Pipeline"),
         UnsupportedCheckpoint,
-        "StableDiffusionXLPipeline",
+        "is a StableDiffusion3Pipeline; only checkpoints of",
     ),
     (
-        "LCM",
-        edit("model_index.json", _class_name="LatentConsistencyModelPipeline"),
-        UnsupportedCheckpoint,
-        "LatentConsistencyModelPipeline",
+        "SDXL's index alone",
+        edit("model_index.json", _class_name="StableDiffusionXLPipeline"),
+        IncompleteCheckpoint,
+        "no tokenizer_2",
     ),
     (
         "other text encoder",
@@ -100,10 +100,10 @@ SPOILED: list[tuple[str, Spoil, type[ExportError], str]] = [
         "vae",
     ),
     (
-        "guidance embedding",
-        edit("unet/config.json", time_cond_proj_dim=64),
+        "class embedding",
+        edit("unet/config.json", num_class_embeds=64),
         UnsupportedCheckpoint,
-        "time_cond_proj_dim",
+        "num_class_embeds",
     ),
     ("added embedding", edit("unet/config.json", addition_embed_type="text_time"), UnsupportedCheckpoint, "text_time"),
     ("latent mean", edit("vae/config.json", latents_mean=[0.0] * 4), UnsupportedCheckpoint, "latents_mean"),

@@ -7,12 +7,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from bridge.library.backup import back_up, restore
 from bridge.library.errors import DamagedBackup, LibraryRefused
 from bridge.library.filters import ImageFilter
 from bridge.library.location import Location
 from bridge.library.record import LibraryImage, Rating
+from bridge.library.schema import preference_resets
 from tests.library.conftest import OpenLibrary, open_library
 from tests.library.pictures import picture
 
@@ -28,6 +30,9 @@ def filled(library: OpenLibrary) -> OpenLibrary:
         entry = picture(f"p{number}", b"same" if number < 2 else None, seed=number)
         library.records.add(entry.record, entry.data)
     library.records.rate("p3", Rating(4, "nice", 9))
+    with library.database.writing() as connection:
+        connection.execute(preference_resets.delete())
+        connection.execute(preference_resets.insert().values(user_id="ann", reset_at=5))
     return library
 
 
@@ -46,6 +51,8 @@ def test_a_restored_library_is_the_same(filled: OpenLibrary, backup: Path, tmp_p
     restored = elsewhere(tmp_path)
     restore(restored.database, restored.store, backup)
     assert contents(restored) == contents(filled)
+    with restored.database.reading() as connection:
+        assert connection.execute(select(preference_resets)).all() == [("ann", 5)]
     assert restored.verification.condition().is_sound
     assert [image.record.id for image in restored.search.page(ImageFilter(), 9, query="cat").images][:1] == ["p5"]
 

@@ -15,6 +15,7 @@ from PIL import Image
 from bridge.triton import Triton
 from protos import starweave_pb2, starweave_pb2_grpc
 from tests.triton.bridge_in_process import codes, pixels, running
+from tests.triton.cut_connection import way_to
 
 Progress = starweave_pb2.ImageProgress
 PROMPT = "a red circle on a blue background"
@@ -171,6 +172,38 @@ async def test_one_variation_too_many_leaves_the_others_alone(triton_url: str) -
         assert await codes(call) == ["RESOURCE_EXHAUSTED"]
 
 
+async def test_what_a_long_prompt_loses_is_told(images: Any) -> None:
+    """The demo's text encoder takes 4 windows of 46 tokens."""
+    response = await images.GenerateImage(small(5, prompt=", " * 184 + "A Moon", negative_prompt=", " * 185))
+    assert response.error == ""
+    assert response.metadata.debug_info["dropped_prompt"] == "A Moon"
+    assert response.metadata.debug_info["dropped_negative_prompt"] == ", "
+    whole = await images.GenerateImage(small(5, prompt=", " * 184))
+    assert not {"dropped_prompt", "dropped_negative_prompt"} & whole.metadata.debug_info.keys()
+
+
+async def test_a_stand_in_says_what_was_asked_for(triton_url: str) -> None:
+    async with running(triton_url, fallback_chains="stabilityai/sdxl=nobody,demo") as bridge:
+        metadata = (await bridge.images.GenerateImage(small(5, model="stabilityai/sdxl"))).metadata
+        assert (metadata.model, metadata.debug_info["requested_model"]) == ("demo", "stabilityai/sdxl")
+        assert metadata.debug_info["fallback"] == "unknown"
+        assert "fallback" not in (await bridge.images.GenerateImage(small(5, model="demo"))).metadata.debug_info
+
+
+async def test_a_user_with_a_rate_is_told_when_to_come_back(triton_url: str) -> None:
+    """Each variation is a picture; one user's does not touch another's."""
+    async with running(triton_url, user_rate="3/hour", max_variations=2) as bridge:
+        base = starweave_pb2.ImageVariationsRequest(base_request=small(5), num_variations=4, variation_strength=0.5)
+        base.base_request.user_id = "anna"
+        responses = [response async for response in bridge.images.GenerateImageVariations(base)]
+        assert [response.error for response in responses] == ["", ""]
+        call = bridge.images.GenerateImageVariations(base)
+        (response,) = [response async for response in call]
+        assert response.error.startswith("You may ask for 3 pictures an hour, which are used up; try again in ")
+        assert await codes(call) == ["RESOURCE_EXHAUSTED"]
+        assert (await bridge.images.GenerateImage(small(5))).error == ""
+
+
 async def test_progress_is_told_in_order(images: Any) -> None:
     messages = [message async for message in images.GenerateImageStream(request(**WATCHED))]
     stages = [message.stage for message in messages]
@@ -208,6 +241,25 @@ async def test_a_unary_client_that_goes_away_stops_the_engine(images: Any, engin
     call.cancel()
     await until_idle(engine)
     assert await last_step(engine) - before < 100
+
+
+@pytest.mark.usefixtures("bridge_address")
+async def test_a_broken_connection_costs_no_picture_and_leaves_nothing_behind(triton_url: str, engine: Triton) -> None:
+    """Triton goes on with what nobody can take from it any more, until it is told."""
+    await until_idle(engine)
+    async with way_to(triton_url) as (way, near_end), running(near_end) as bridge:
+        call = bridge.images.GenerateImageStream(request(**WATCHED, seed=5))
+        while (await call.read()).stage != Progress.DENOISING:
+            pass
+        way.cut()
+        while (message := await call.read()).stage != Progress.FINISHED:
+            pass
+        again = await bridge.images.GenerateImage(request(**WATCHED, seed=5))
+    assert np.abs(pixels(message.result) - pixels(again)).max() <= 2
+    record = await engine.control("demo_unet", 1, {"op": "record", "last": 500}, 10)
+    steps = [step["ids"] for step in record["steps"]]
+    first, second = (sum(name in ids for ids in steps) for name in (message.request_id, f"{message.request_id}.1"))
+    assert 0 < first < second == 40
 
 
 async def test_the_requests_time_limit_ends_it_in_band(images: Any, engine: Triton) -> None:

@@ -119,7 +119,7 @@ async def test_use_is_told_and_auto_goes_by_it(insight: Insight, tmp_path: Path)
     usage = await insight.service.GetUsage(image_insight_pb2.UsageRequest(by=image_insight_pb2.UsageRequest.USER))
     assert {use.name: (use.images, use.rated) for use in usage.uses} == {"ann": (1, 0), "bob": (1, 1)}
     for by in ("model", "user", "style", "hour"):
-        assert "2" in await insight.command("usage", "--by", by, "--limit", "5")
+        assert "4.00 of 1" in await insight.command("usage", "--by", by, "--limit", "5")
     sheet = tmp_path / "sheet.png"
     arguments = ["models", "compare", "demo", "starweave/demo", "unheard-of", "--prompt", PROMPT]
     output = await insight.command(*arguments, "--steps", "1", "--size", "64x64", "-o", str(sheet))

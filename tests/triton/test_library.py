@@ -71,10 +71,15 @@ async def test_a_picture_is_kept_with_all_that_made_it(bridge: RunningBridge) ->
 async def test_an_exact_repeat_is_answered_from_the_library(bridge: RunningBridge) -> None:
     first = await made(bridge, request(seed=11))
     await listed(bridge, 1)
-    again = await made(bridge, request(seed=11, user="bob"))
+    asked = request(seed=11, user="bob")
+    asked.model = "demo"
+    again = await made(bridge, asked)
     assert again.image_data == first.image_data and again.request_id != first.request_id
     assert again.metadata.debug_info["repeat_of"] == first.request_id
     assert again.metadata.seed == 11
+    told, before = dict(again.metadata.debug_info), dict(first.metadata.debug_info)
+    assert (told["requested_model"], before["requested_model"]) == ("demo", "")
+    assert told["denoising_ms"] == before["denoising_ms"] and told.keys() - before.keys() == {"repeat_of"}
     assert again.metadata.generated_at.ToMilliseconds() == first.metadata.generated_at.ToMilliseconds()
     for other in (request(seed=12), request(seed=11, steps=3), request(seed=11, output_format="jpeg")):
         assert "repeat_of" not in (await made(bridge, other)).metadata.debug_info

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from diffusion_engine.condition import ConditionFormat
 from diffusion_engine.early_cancels import EarlyCancels
 from diffusion_engine.errors import (
     Cancelled,
@@ -67,7 +68,7 @@ class Engine:
         self._format = LatentFormat(
             channels=parameters.latent_channels,
             vae_scale_factor=parameters.vae_scale_factor,
-            text_width=session.text_width,
+            condition=ConditionFormat.of(session.condition_shapes),
             takes_conditioning=session.sample_channels > parameters.latent_channels,
         )
         self._table_of = table_of
@@ -199,8 +200,7 @@ class Engine:
         else:
             scaling_factor = self._parameters.scaling_factor
             start = start_from_image(picture, table, init, scaling_factor, self._format.takes_conditioning)
-        embeddings = inputs.prompt_embeddings, inputs.negative_embeddings
-        return Generation.begin(request_id, picture, table, *embeddings, start)
+        return Generation.begin(request_id, picture, table, *inputs.conditions(self._format.condition), start)
 
     def _take_out(self, request: Request) -> None:
         """Ends a request under the lock; whoever took it out is the one to answer it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from diffusion_engine.condition import TEXT, Condition
 from diffusion_engine.lane import BatchKey
 from diffusion_engine.noise import NoiseStream
 from diffusion_engine.picture import Picture
@@ -23,18 +24,18 @@ class Generation:
     """One picture under way.
 
     `latents` are float32 [C, h, w] in the sampler's own scale; `saved` holds the latents that some samplers return to;
-    `history` the last model outputs, newest first. `prompt_embeddings` and `negative_embeddings` are float32 [T, D];
-    the latter is None where guidance is off. `known` is what inpainting keeps of the init image, `conditioning` the
-    further input channels of an inpainting UNet. `seen` is the last step's index with its latents and the UNet's
-    prediction, from which a preview is made. A picture's noise depends on nothing but its own seeds.
+    `history` the last model outputs, newest first. `prompt` and `negative` are what its UNet rows are conditioned on;
+    the latter is None where no step takes a second row. `known` is what inpainting keeps of the init image,
+    `conditioning` the further input channels of an inpainting UNet. `seen` is the last step's index with its latents
+    and the UNet's prediction, from which a preview is made. A picture's noise depends on nothing but its own seeds.
     """
 
     request_id: str
     picture: Picture
     table: StepTable
     key: BatchKey
-    prompt_embeddings: Array
-    negative_embeddings: Array | None
+    prompt: Condition
+    negative: Condition | None
     noise: NoiseStream
     latents: Array
     history: deque[Array]
@@ -55,8 +56,8 @@ class Generation:
         request_id: str,
         picture: Picture,
         table: StepTable,
-        prompt_embeddings: Array,
-        negative_embeddings: Array | None,
+        prompt: Condition,
+        negative: Condition | None,
         start: Start,
     ) -> Generation:
         """A generation that has not taken a step yet."""
@@ -65,9 +66,9 @@ class Generation:
             request_id=request_id,
             picture=picture,
             table=table,
-            key=BatchKey(height, width, len(prompt_embeddings)),
-            prompt_embeddings=prompt_embeddings,
-            negative_embeddings=negative_embeddings if picture.guided else None,
+            key=BatchKey(height, width, len(prompt[TEXT])),
+            prompt=prompt,
+            negative=negative,
             noise=start.noise,
             latents=start.latents,
             history=deque(maxlen=table.history),
@@ -88,12 +89,12 @@ class Generation:
     @property
     def rows(self) -> int:
         """UNet rows that a step of this picture may take: two with guidance, else one."""
-        return 2 if self.negative_embeddings is not None else 1
+        return 2 if self.negative is not None else 1
 
     @property
     def guided_now(self) -> bool:
         """Whether the next step is guided: guidance is on, and the step lies in the guidance interval."""
-        if self.negative_embeddings is None:
+        if self.negative is None:
             return False
         part = self.step / self.table.evaluations
         picture = self.picture

@@ -51,13 +51,16 @@ def _measure(session: UNetSession, latent_size: tuple[int, int], row_counts: Seq
     for rows in row_counts:
         sample = np.zeros((rows, session.sample_channels, *latent_size), np.float32)
         timestep = np.full(rows, 500, np.float32)
-        embeddings = np.zeros((rows, _TOKENS, session.text_width), np.float32)
-        session.run(sample, timestep, embeddings)
+        conditions = {
+            name: np.zeros((rows, *(length or _TOKENS for length in shape)), np.float32)
+            for name, shape in session.condition_shapes.items()
+        }
+        session.run(sample, timestep, conditions)
         began = time.perf_counter()
         runs: list[float] = []
         while len(runs) < _RUNS and (not runs or time.perf_counter() - began < _SECONDS_A_COUNT):
             before = time.perf_counter()
-            session.run(sample, timestep, embeddings)
+            session.run(sample, timestep, conditions)
             runs.append(time.perf_counter() - before)
         curve[rows] = statistics.median(runs)
         if len(runs) < 3:

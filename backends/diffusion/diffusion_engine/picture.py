@@ -12,6 +12,8 @@ from diffusion_engine.parameters import integer, number, text, texts
 SEED_LIMIT = 2**32
 LAST_PRIORITY = 3
 NORMAL_PRIORITY = 2
+# What the families mean that were exported before these parameters existed.
+_ADDED_LATER = {"default_guidance_rescale": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Picture:
     `width` and `height` are pixels, `guidance_from` and `guidance_until` fractions of the schedule, `priority` is 1
     (first) to 3. With a `variation_seed` the initial noise is interpolated towards that seed's by
     `variation_strength`. `strength` is how far the picture may leave its init image, above 0 and up to 1.
+    `guidance_rescale`, 0 to 1, is how much of the spread that guidance adds is taken away again. `time_ids` is SDXL's
+    micro-conditioning; None says that the picture is whole and of its own size.
     """
 
     width: int
@@ -35,6 +39,8 @@ class Picture:
     variation_strength: float = 0.0
     priority: int = NORMAL_PRIORITY
     strength: float = 1.0
+    guidance_rescale: float = 0.0
+    time_ids: tuple[float, ...] | None = None
 
     @property
     def guided(self) -> bool:
@@ -57,6 +63,8 @@ class Wishes:
     variation_strength: float | None = None
     priority: int | None = None
     strength: float | None = None
+    guidance_rescale: float | None = None
+    time_ids: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class Family:
     max_steps: int
     default_guidance_scale: float
     max_guidance_scale: float
+    default_guidance_rescale: float
     default_sampler: str
     samplers: tuple[str, ...]
 
@@ -88,6 +97,7 @@ class Family:
             max_steps=integer(parameters, "max_steps"),
             default_guidance_scale=number(parameters, "default_guidance_scale"),
             max_guidance_scale=number(parameters, "max_guidance_scale"),
+            default_guidance_rescale=number({**_ADDED_LATER, **parameters}, "default_guidance_rescale"),
             default_sampler=text(parameters, "default_sampler"),
             samplers=texts(parameters, "samplers"),
         )
@@ -108,6 +118,10 @@ class Family:
             variation_strength=wishes.variation_strength or 0.0,
             priority=NORMAL_PRIORITY if wishes.priority is None else wishes.priority,
             strength=1.0 if wishes.strength is None else wishes.strength,
+            guidance_rescale=(
+                self.default_guidance_rescale if wishes.guidance_rescale is None else wishes.guidance_rescale
+            ),
+            time_ids=wishes.time_ids,
         )
         self._check(picture)
         return picture
@@ -121,6 +135,7 @@ class Family:
                 )
         _check_range("STEPS", picture.steps, 1, self.max_steps)
         _check_range("GUIDANCE_SCALE", picture.guidance_scale, 0, self.max_guidance_scale)
+        _check_range("GUIDANCE_RESCALE", picture.guidance_rescale, 0, 1)
         _check_range("SEED", picture.seed, 0, SEED_LIMIT - 1)
         _check_range("PRIORITY", picture.priority, 1, LAST_PRIORITY)
         _check_range("VARIATION_STRENGTH", picture.variation_strength, 0, 1)
@@ -135,6 +150,8 @@ class Family:
                 f"GUIDANCE_INTERVAL is [{picture.guidance_from}, {picture.guidance_until}]; "
                 "it must be two rising fractions from 0 to 1."
             )
+        if picture.time_ids is not None and not all(map(math.isfinite, picture.time_ids)):
+            raise InvalidRequest(f"TIME_IDS is {list(picture.time_ids)}; it must be finite numbers.")
         if picture.sampler not in self.samplers:
             raise InvalidRequest(f"SAMPLER is {picture.sampler!r}; it must be one of {', '.join(self.samplers)}.")
 

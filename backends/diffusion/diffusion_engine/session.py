@@ -51,14 +51,18 @@ class UNetSession:
         )
         _check_started(providers, self._session.get_providers())
         inputs = {item.name: item for item in self._session.get_inputs()}
-        expected = {"sample", "timestep", "encoder_hidden_states"}
-        if set(inputs) != expected:
+        if not {"sample", "timestep"} <= set(inputs):
             raise UnsupportedConfig(
-                f"{path.name} takes {', '.join(sorted(inputs))}; the engine feeds {', '.join(sorted(expected))}. "
-                "Export the family again."
+                f"{path.name} takes {', '.join(sorted(inputs))}; a UNet takes sample, timestep and what it is "
+                "conditioned on. Export the family again."
             )
         self.sample_channels = int(inputs["sample"].shape[1])
-        self.text_width = int(inputs["encoder_hidden_states"].shape[2])
+        # The shape of one row of each further input, None where a length varies.
+        self.condition_shapes: dict[str, tuple[int | None, ...]] = {
+            name: tuple(length if isinstance(length, int) else None for length in item.shape[1:])
+            for name, item in inputs.items()
+            if name not in ("sample", "timestep")
+        }
         self._graph = path
         self._threads = intra_op_thread_count or os.cpu_count()
 
@@ -70,10 +74,9 @@ class UNetSession:
         providers = ",".join(self._session.get_providers())
         return digest, providers, onnxruntime.__version__, str(self._threads), _processor()
 
-    def run(self, sample: Array, timestep: Array, embeddings: Array) -> Array:
-        """The model's output [B, C, h, w] for latents [B, C, h, w], timesteps [B] and embeddings [B, T, D]."""
-        feeds = {"sample": sample, "timestep": timestep, "encoder_hidden_states": embeddings}
-        output: Array = self._session.run(None, feeds)[0]
+    def run(self, sample: Array, timestep: Array, conditions: Mapping[str, Array]) -> Array:
+        """The model's output [B, C, h, w] for latents [B, C, h, w], timesteps [B] and the further inputs [B, ..]."""
+        output: Array = self._session.run(None, {"sample": sample, "timestep": timestep, **conditions})[0]
         return output
 
 

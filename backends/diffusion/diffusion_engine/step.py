@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from diffusion_engine.generation import Generation
+from diffusion_engine.picture import Picture
 from diffusion_engine.session import UNetSession
 from diffusion_engine.tables import Column
 
@@ -24,7 +25,7 @@ class BatchStep:
     def __init__(self, session: UNetSession) -> None:
         self._session = session
         self._packed_for: tuple[list[Generation], list[int]] = ([], [])
-        self._embeddings: Array = np.empty((0, 0, 0), np.float32)
+        self._conditions: Mapping[str, Array] = {}
 
     def __call__(self, batch: Sequence[Generation]) -> tuple[int, float]:
         """Takes the step; returns the UNet rows used and the seconds the UNet took.
@@ -45,30 +46,43 @@ class BatchStep:
             sample = np.concatenate([sample, sample[guided]])
             timesteps = np.concatenate([timesteps, timesteps[guided]])
         began = time.perf_counter()
-        output = self._session.run(sample, timesteps, self._pack_embeddings(list(batch), guided))
+        output = self._session.run(sample, timesteps, self._pack_conditions(list(batch), guided))
         seconds = time.perf_counter() - began
 
         prediction = output[: len(batch)]
         if guided:
-            unconditional = output[len(batch) :]
-            scales = np.array([batch[index].picture.guidance_scale for index in guided], np.float32)
-            prediction[guided] = unconditional + scales[:, None, None, None] * (prediction[guided] - unconditional)
+            pictures = [batch[index].picture for index in guided]
+            prediction[guided] = _guide(pictures, prediction[guided], output[len(batch) :])
         _advance(batch, columns, latents, prediction)
         return len(sample), seconds
 
-    def _pack_embeddings(self, batch: list[Generation], guided: list[int]) -> Array:
-        # The same pictures take most steps together: their embeddings are packed again only when the batch changes.
+    def _pack_conditions(self, batch: list[Generation], guided: list[int]) -> Mapping[str, Array]:
+        # The same pictures take most steps together: their conditions are packed again only when the batch changes.
         if self._packed_for != (batch, guided):
-            rows = [member.prompt_embeddings for member in batch]
-            rows += [negative for index in guided if (negative := batch[index].negative_embeddings) is not None]
-            self._embeddings = np.stack(rows)
+            rows = [member.prompt for member in batch]
+            rows += [negative for index in guided if (negative := batch[index].negative) is not None]
+            self._conditions = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
             self._packed_for = (batch, guided)
-        return self._embeddings
+        return self._conditions
 
     def forget(self) -> None:
-        """Lets go of the last batch's pictures and embeddings."""
+        """Lets go of the last batch's pictures and conditions."""
         self._packed_for = ([], [])
-        self._embeddings = np.empty((0, 0, 0), np.float32)
+        self._conditions = {}
+
+
+def _guide(pictures: Sequence[Picture], conditional: Array, unconditional: Array) -> Array:
+    """Classifier-free guidance, its spread rescaled where a picture asks for that.
+
+    As `rescale_noise_cfg` of diffusers (Lin et al. 2023, equations 15 and 16).
+    """
+    scales = np.array([picture.guidance_scale for picture in pictures], np.float32)[:, None, None, None]
+    guided = unconditional + scales * (conditional - unconditional)
+    rescales = np.array([picture.guidance_rescale for picture in pictures], np.float32)[:, None, None, None]
+    if rescales.any():
+        spread = conditional.std(axis=(1, 2, 3), keepdims=True) / guided.std(axis=(1, 2, 3), keepdims=True)
+        guided *= rescales * spread + (1 - rescales)
+    return guided
 
 
 def _advance(batch: Sequence[Generation], columns: Array, latents: Array, prediction: Array) -> None:

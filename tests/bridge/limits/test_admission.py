@@ -112,6 +112,12 @@ async def test_a_store_that_is_away_limits_nothing(caplog: pytest.LogCaptureFixt
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "The store of rates does not answer" in caplog.text
     assert "secret" not in caplog.text
+    await door.close()
+
+
+def test_another_store_is_refused() -> None:
+    with pytest.raises(ValueError, match="limits_url must begin with redis://"):
+        admission(store_url="memcached://localhost")
 
 
 @pytest.mark.parametrize("text", ["many", "3/fortnight", "3"])
