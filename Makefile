@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 PROTOS := protos/starweave_pb2.py protos/image_library_pb2.py protos/image_insight_pb2.py
 
-.PHONY: demo serve test lint bench bench-quick verify verify-large proto readme
+.PHONY: demo serve test lint bench bench-quick verify verify-large soak fuzz proto readme
 .SILENT:
 
 # PROMPT="..." changes the prompt.
@@ -28,6 +28,7 @@ lint: .venv/develop.stamp $(PROTOS)
 bench: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.with_server benchmarks.adherence
+	$(BIN)/python -m benchmarks.upscaling
 
 # In under 8 minutes: one family, fewer loads, trials and pictures.
 bench-quick: .venv/develop.stamp $(PROTOS)
@@ -40,6 +41,16 @@ verify: .venv/develop.stamp $(PROTOS)
 # Only the checkpoints of real size, with a report of their own. Takes 12 GB of memory, 20 GB of disk and half an hour.
 verify-large: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks.verify large --results benchmarks/results/large
+
+# A mixed load for SECONDS (600 where it is not set), with its figures in the report of `make verify`.
+soak: .venv/develop.stamp $(PROTOS)
+	$(BIN)/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS))
+
+# The fuzzing of the tests, far longer: every call, then picture files led by coverage (atheris).
+fuzz: .venv/develop.stamp $(PROTOS)
+	$(INSTALL) ".[fuzz]"
+	FUZZ_EXAMPLES=3000 $(BIN)/python -m pytest tests/triton/test_fuzz.py -o timeout=0
+	$(BIN)/python -m tests.fuzz_pictures -max_total_time=600 -timeout=30
 
 # Writes README's generated parts.
 readme: .venv/develop.stamp $(PROTOS)

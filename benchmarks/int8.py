@@ -133,7 +133,8 @@ def _markdown(figures: Mapping[str, Figures], machine: Machine) -> str:
         "# INT8 on the CPU",
         "",
         f"`python -m benchmarks.int8` on {machine.processor}; ONNX Runtime {machine.packages['onnxruntime']}. The "
-        f"demo's UNet, {_STEPS} steps, pictures against torch's; a step's CPU time on one thread.",
+        f"demo's UNet, {_STEPS} steps, calibrated on the very pictures that are then compared with torch's; a step's "
+        "CPU time on one thread.",
         "",
         "| | MiB | " + " | ".join(f"{rows} rows, ms" for rows in _ROWS) + " | PSNR dB, mean (worst) | SSIM, mean |",
         "|---|---|" + "---|" * len(_ROWS) + "---|---|",

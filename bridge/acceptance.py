@@ -17,7 +17,8 @@ from bridge.recovery.fallback import Fallback, FamilyChoice
 from bridge.recovery.retries import Retries, RetryPolicy
 from bridge.security.caller import Caller
 from bridge.triton import Tensors
-from bridge.validation import capability_of, validate, validate_names
+from bridge.upscalers import Upscalers
+from bridge.validation import UpscaleLimits, capability_of, check_finished_size, validate, validate_names
 from protos import starweave_pb2
 
 
@@ -33,6 +34,8 @@ class Acceptance:
         admission: Admission,
         retry_policy: RetryPolicy,
         observer: PictureObserver,
+        upscalers: Upscalers,
+        max_upscaled_pixels: int,
     ) -> None:
         self._chooser = chooser
         self._fallback = fallback
@@ -41,22 +44,25 @@ class Acceptance:
         self._admission = admission
         self._retry_policy = retry_policy
         self._observer = observer
+        self._upscalers = upscalers
+        self._max_upscaled_pixels = max_upscaled_pixels
 
     async def accept(
         self, request: starweave_pb2.ImageRequest, deadline: Deadline, caller: Caller, pictures: int = 1
     ) -> Job:
         """Accepts a request for a number of pictures; waits for a family that is coming back.
 
-        Raises InvalidRequest, Overloaded, or ModelUnavailable where no family is ready in time.
+        Raises InvalidRequest, Overloaded, or ModelUnavailable where no family is ready in time, or no upscaler at once.
         """
         validate_names(request)
         with self._admission.held(caller):
             choice, generation = await self._write(request, self._retry_policy.series(deadline), deadline)
+            upscaler = self._upscalers.resolve(generation.upscale) if generation.upscale > 1 else None
             await self._admission.count(caller, pictures)
             generation, tensors = await self._decode(request, generation)
         return Job(
             *(request, caller, deadline, generation, choice.residency, choice.reason),
-            *(tensors, Provenance.of(request), choice.merit),
+            *(tensors, Provenance.of(request), choice.merit, upscaler),
         )
 
     async def again(self, job: Job, retries: Retries) -> Job:
@@ -72,7 +78,7 @@ class Acceptance:
         request.settings.seed = job.generation.seed
         try:
             # Another family has presets and a tokenizer of its own.
-            generation = validate(request, choice.residency.family)
+            generation = validate(request, choice.residency.family, self._upscales)
             generation = await self._prompts.write(request, generation, choice.residency, job.deadline)
             generation, tensors = await self._decode(request, generation)
         except InvalidRequest as error:
@@ -96,11 +102,15 @@ class Acceptance:
         while True:
             choice = await self._choose(request, retries)
             try:
-                generation = validate(request, choice.residency.family)
+                generation = validate(request, choice.residency.family, self._upscales)
                 return choice, await self._prompts.write(request, generation, choice.residency, deadline)
             except ModelUnavailable as error:
                 # The tokenizer went away.
                 await retries.pause(error, begun=False)
+
+    @property
+    def _upscales(self) -> UpscaleLimits:
+        return UpscaleLimits(self._upscalers.factors, self._max_upscaled_pixels)
 
     async def _choose(self, request: starweave_pb2.ImageRequest, retries: Retries) -> FamilyChoice:
         while True:
@@ -115,4 +125,6 @@ class Acceptance:
         if generation.capability is Capability.TEXT_TO_IMAGE:
             return generation, {}
         with self._observer.decoding(generation.family.name):
-            return await self._codec.decode(request, generation)
+            generation, tensors = await self._codec.decode(request, generation)
+        check_finished_size(generation, self._upscales)
+        return generation, tensors

@@ -11,6 +11,7 @@ from bridge.loading import ADVICE, Loader
 from bridge.residency import Residency, State
 from bridge.residents import Residents
 from bridge.triton import Holdings, Triton
+from bridge.upscalers import Upscalers
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +20,16 @@ _QUERY_SECONDS = 30.0
 
 
 class Catalog:
-    """The families of one Triton, loaded or not. One is always loaded: it stands in for models that are unknown."""
+    """The families of one Triton, loaded or not, and its upscalers.
+
+    One family is always loaded: it stands in for models that are unknown.
+    """
 
     def __init__(
         self, triton: Triton, loader: Loader, residents: Residents, interval: float, fallback_models: Sequence[str]
     ) -> None:
         self._triton = triton
+        self.upscalers = Upscalers(triton)
         self._loader = loader
         self._residents = residents
         self._interval = interval
@@ -103,8 +108,9 @@ class Catalog:
             elif not before and residency.state is State.AVAILABLE and residency.family.is_in(holdings.ready):
                 # Loaded for a bridge that was here before this one.
                 await self._bring_in(residency)
-        if not any(residency.state in (State.LOADED, State.LOADING) for residency in self._residencies.values()):
+        if self._residents.is_empty:
             await self._load_first()
+        await self.upscalers.follow(holdings.ready)
 
     async def _follow(self, residency: Residency, before: dict[str, Family], holdings: Holdings) -> None:
         """Has Triton take over what has changed of a family that is loaded."""
@@ -150,7 +156,7 @@ class Catalog:
 
     def _read_families(self, answer: dict[str, Any]) -> list[Family]:
         families = []
-        problems = list(answer["problems"])
+        problems = [*answer["problems"], *self.upscalers.learn(answer["upscalers"])]
         for entry in answer["families"]:
             try:
                 families.append(read_family(entry))

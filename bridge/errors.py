@@ -82,3 +82,7 @@ class GenerationFailed(BridgeError):
 
 class BrokenFamily(BridgeError):
     """The model repository describes a family in a way that the bridge cannot use."""
+
+
+class BrokenUpscaler(BridgeError):
+    """The model repository describes an upscaler in a way that the bridge cannot use."""

@@ -24,7 +24,8 @@ class Variation:
 class Generation:
     """One picture to be made by one family; every value is within the family's limits.
 
-    The prompts are those that are sent to the model; `prompt_origin` tells what they were made of.
+    The prompts are those that are sent to the model; `prompt_origin` tells what they were made of. `generated_size` is
+    what the family makes, `size` what was asked for, `upscale` how many times larger than that the finished picture is.
     """
 
     family: Family
@@ -42,6 +43,7 @@ class Generation:
     seed: int
     priority: int
     output_format: str
+    upscale: int = 1
     strength: float | None = None
     variation: Variation | None = None
 
@@ -49,6 +51,11 @@ class Generation:
     def ensemble(self) -> str:
         """The name of the family's ensemble that makes this picture."""
         return self.family.ensembles[self.capability]
+
+    @property
+    def finished_size(self) -> Size:
+        """The size of the file that the client gets."""
+        return Size(self.size.width * self.upscale, self.size.height * self.upscale)
 
     def resized(self, size: Size) -> "Generation":
         """The same picture at another size; it is generated at the nearest one that the family can make."""

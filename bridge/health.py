@@ -10,11 +10,13 @@ from bridge.catalog import Catalog
 from bridge.errors import ModelUnavailable
 from bridge.observability.metrics import Metrics
 from bridge.probes import ModelProcess, Outcome, Prober
-from bridge.residency import Residency
+from bridge.residency import Resident
 
 logger = logging.getLogger(__name__)
 
 IMAGE_SERVICE = "starweave.ImageGenerationService"
+# SERVING as long as the bridge itself answers, whatever became of Triton: for whoever would start the bridge again.
+BRIDGE_SERVICE = "starweave.bridge"
 # SERVING: every model process of the loaded families answers. NOT_SERVING: one has died or Triton is gone; whoever
 # supervises Triton starts it again. UNKNOWN: nothing is loaded yet.
 MODELS_SERVICE = "starweave.models"
@@ -52,6 +54,7 @@ class Health:
 
     async def start(self) -> None:
         """Sets the services before the server is reachable."""
+        await self.servicer.set(BRIDGE_SERVICE, Status.SERVING)
         await self._tell(self._service, self._models)
 
     async def run(self) -> None:
@@ -74,14 +77,12 @@ class Health:
             return Status.NOT_SERVING, self._silent()
         self._was_live = True
         self._silences = 0
-        residencies = self._catalog.residencies
-        probes = (self._prober.catalog(), *(self._prober.family(residency) for residency in residencies))
-        catalog, *families = await asyncio.gather(*probes)
-        dead = self._dead([catalog, *families])
-        any_ready = False
-        for residency, outcomes in zip(residencies, families, strict=True):
-            self._judge(residency, outcomes, [process for process in dead if process in outcomes])
-            any_ready = any_ready or (residency.is_complete and not residency.is_lost)
+        residents = [*self._catalog.residencies, *self._catalog.upscalers.residents]
+        catalog, *found = await asyncio.gather(self._prober.catalog(), *map(self._prober.resident, residents))
+        dead = self._dead([catalog, *found])
+        for resident, outcomes in zip(residents, found, strict=True):
+            self._judge(resident, outcomes, [process for process in dead if process in outcomes])
+        any_ready = any(residency.is_complete and not residency.is_lost for residency in self._catalog.residencies)
         service = Status.SERVING if any_ready else Status.NOT_SERVING
         if dead:
             return service, Status.NOT_SERVING
@@ -96,18 +97,18 @@ class Health:
         }
         return [process for process, failures in self._failures.items() if failures >= _FAILURES_IN_A_ROW]
 
-    def _judge(self, residency: Residency, outcomes: dict[ModelProcess, Outcome], dead: list[ModelProcess]) -> None:
-        """Gives a family up, or takes it back once all of it has answered."""
-        name = residency.family.name
+    def _judge(self, resident: Resident, outcomes: dict[ModelProcess, Outcome], dead: list[ModelProcess]) -> None:
+        """Gives a family or an upscaler up, or takes it back once all of it has answered."""
+        name = resident.name
         if dead:
-            if not residency.is_lost:
+            if not resident.is_lost:
                 processes = ", ".join(f"{process.model} version {process.version}" for process in dead)
                 logger.error("Dead: %s. The model %s fails until Triton is started again.", processes, name)
-            residency.lose(
+            resident.lose(
                 ModelUnavailable(f"The model {name} failed while the picture was being made; try again in a minute.")
             )
-        elif residency.is_complete and all(outcome is Outcome.ANSWERED for outcome in outcomes.values()):
-            residency.regain()
+        elif resident.is_complete and all(outcome is Outcome.ANSWERED for outcome in outcomes.values()):
+            resident.regain()
 
     def _silent(self) -> Status:
         """Triton itself does not answer: the second time in a row, everything in it is lost."""
@@ -116,8 +117,8 @@ class Health:
             return Status.UNKNOWN
         if self._silences < _FAILURES_IN_A_ROW:
             return self._models
-        for residency in self._catalog.residencies:
-            residency.lose(
+        for resident in (*self._catalog.residencies, *self._catalog.upscalers.residents):
+            resident.lose(
                 ModelUnavailable("The model server stopped while the picture was being made; try again in a minute.")
             )
         return Status.NOT_SERVING

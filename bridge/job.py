@@ -9,6 +9,7 @@ from bridge.recovery.fallback import FallbackReason
 from bridge.residency import Residency
 from bridge.security.caller import Caller
 from bridge.triton import Tensors
+from bridge.upscalers import ResidentUpscaler
 from protos import starweave_pb2
 
 
@@ -17,7 +18,8 @@ class Job:
     """A valid wish, the tensors of the pictures it starts from, and the loaded family that is to fulfil it.
 
     `request` is what the wish was read from, `provenance` what is kept of it; `fallback` tells why the family is not
-    the one that it asks for, `merit` why it was taken where the request leaves that open.
+    the one that it asks for, `merit` why it was taken where the request leaves that open. `upscaler` is what enlarges
+    the picture where that is asked for.
     """
 
     request: starweave_pb2.ImageRequest
@@ -29,6 +31,7 @@ class Job:
     pictures: Tensors = field(default_factory=dict)
     provenance: Provenance = field(default_factory=Provenance)
     merit: str = ""
+    upscaler: ResidentUpscaler | None = None
 
 
 @dataclass(slots=True)

@@ -1,5 +1,7 @@
 """What GetImageModels tells of a family, in the words that STARWEAVE's own server uses."""
 
+from collections.abc import Sequence
+
 from bridge.families import Family
 from bridge.generation import SEEDS
 from bridge.prompts.presets import Presets
@@ -7,9 +9,13 @@ from bridge.residency import Residency, State
 from bridge.sizes import SizePolicy
 from protos import starweave_pb2
 
+UPSCALING = "upscaling"
 
-def model_info(family: Family, residency: Residency, presets: Presets) -> starweave_pb2.ModelResponse.ModelInfo:
-    """Describes one family and how Triton holds it."""
+
+def model_info(
+    family: Family, residency: Residency, presets: Presets, factors: Sequence[int]
+) -> starweave_pb2.ModelResponse.ModelInfo:
+    """Describes one family and how Triton holds it; `factors` are those of the upscalers."""
     low, high = family.sizes.allowed
     sides = f"int ({low}-{high})"
     if family.sizes.policy is SizePolicy.EXACT:
@@ -18,7 +24,7 @@ def model_info(family: Family, residency: Residency, presets: Presets) -> starwe
         id=family.name,
         name=family.display_name,
         description=family.description,
-        capabilities=family.capabilities,
+        capabilities=(*family.capabilities, UPSCALING) if factors else family.capabilities,
         parameters={
             "width": sides,
             "height": sides,
@@ -28,6 +34,7 @@ def model_info(family: Family, residency: Residency, presets: Presets) -> starwe
             "sampler": ",".join(family.samplers),
             "supported_sizes": (f"{family.sizes.smallest}-{family.sizes.largest} in steps of {family.sizes.multiple}"),
             "size_policy": family.sizes.policy,
+            "upscale": ",".join(map(str, (1, *factors))),
             "default_size": str(family.native_size),
             "default_steps": str(family.default_steps),
             "default_guidance_scale": f"{family.default_guidance_scale:g}",

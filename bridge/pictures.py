@@ -19,7 +19,7 @@ def encode(pixels: NDArray[np.uint8], generation: Generation) -> bytes:
     A PNG carries the text chunk `parameters` that AUTOMATIC1111's web UI writes and most viewers read.
     """
     picture = Image.fromarray(pixels)
-    wanted = (generation.size.width, generation.size.height)
+    wanted = (generation.finished_size.width, generation.finished_size.height)
     if picture.size != wanted:
         picture = picture.resize(wanted, Image.Resampling.LANCZOS)
     file = io.BytesIO()
@@ -58,6 +58,8 @@ def parameters_text(generation: Generation) -> str:
     if generation.variation is not None:
         settings["Variation seed"] = str(generation.variation.seed)
         settings["Variation seed strength"] = f"{generation.variation.strength:g}"
+    if generation.upscale > 1:
+        settings["Postprocess upscale by"] = str(generation.upscale)
     lines = [generation.prompt]
     if generation.negative_prompt:
         lines.append(f"Negative prompt: {generation.negative_prompt}")

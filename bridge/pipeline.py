@@ -22,6 +22,8 @@ from bridge.recovery.retries import RetryPolicy
 from bridge.residents import Residents
 from bridge.security.caller import Caller
 from bridge.triton import Triton
+from bridge.upscalers import Upscaler
+from bridge.upscaling import Upscaling
 from protos import starweave_pb2
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class ImagePipeline:
         observer: PictureObserver,
     ) -> None:
         self._triton = triton
+        self._upscaling = Upscaling(triton)
         self._residents = residents
         self._acceptance = acceptance
         self._codec = codec
@@ -78,9 +81,14 @@ class ImagePipeline:
             info = json.loads(outputs["INFO"].reshape(-1)[0])
             # The family may have changed its version since the request was accepted.
             generation = job.generation.made_by(int(info["version"]))
+            pixels, upscaler = outputs["IMAGE"][0], None
+            if job.upscaler is not None:
+                with picture.stage("upscale"):
+                    upscaled = await self._upscaling.upscale(pixels, job.upscaler, job.deadline)
+                pixels, upscaler = upscaled.pixels, upscaled.upscaler
             with picture.stage("encode"):
                 file, dropped = await asyncio.gather(
-                    self._codec.encode(outputs["IMAGE"][0], generation), dropped_text(self._triton, generation)
+                    self._codec.encode(pixels, generation), dropped_text(self._triton, generation)
                 )
             elapsed = job.deadline.elapsed
             picture.finished(elapsed, len(file), info, dropped)
@@ -92,7 +100,7 @@ class ImagePipeline:
                 model=generation.family.name,
                 generation_time_ms=round(elapsed * 1000),
                 seed=generation.seed,
-                debug_info=_debug_info(job, info, dropped),
+                debug_info=_debug_info(job, info, dropped, upscaler),
             ),
         )
         response.metadata.generated_at.GetCurrentTime()
@@ -175,7 +183,7 @@ class ImagePipeline:
                 self._cancellations.send(residency, place.generation_id)
 
 
-def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText) -> dict[str, str]:
+def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText, upscaler: Upscaler | None) -> dict[str, str]:
     """What the caller may want to know beyond STARWEAVE's own metadata; times in milliseconds."""
     generation = job.generation
     debug_info = {key: str(info[key]) for key in (*_ENGINE_INFO, *_ENGINE_FIGURES)}
@@ -192,6 +200,9 @@ def _debug_info(job: Job, info: dict[str, Any], dropped: DroppedText) -> dict[st
         debug_info["dropped_prompt"] = dropped.prompt
     if dropped.negative_prompt:
         debug_info["dropped_negative_prompt"] = dropped.negative_prompt
+    if upscaler is not None:
+        debug_info["upscale"] = str(upscaler.factor)
+        debug_info["upscaler"] = f"{upscaler.name} version {upscaler.version}"
     if generation.strength is not None:
         debug_info["strength"] = f"{generation.strength:g}"
     if generation.variation is not None:

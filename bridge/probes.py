@@ -8,8 +8,9 @@ from enum import Enum, auto
 import numpy as np
 
 from bridge.errors import BridgeError, DeadlineExceeded, ModelProcessDied, ModelUnavailable
-from bridge.residency import Residency
+from bridge.residency import Residency, Resident
 from bridge.triton import CATALOG_MODEL, Tensors, Triton
+from bridge.upscalers import ResidentUpscaler
 
 _EMPTY_TEXT = np.array([[b""]], np.object_)
 _STATUS_ORDER = np.array([[json.dumps({"op": "status", "ids": []}).encode()]], np.object_)
@@ -60,8 +61,16 @@ class Prober:
         process = ModelProcess(CATALOG_MODEL, None)
         return {process: await self._probe(process, {"QUERY": _EMPTY_TEXT}, "CATALOG")}
 
-    async def family(self, residency: Residency) -> dict[ModelProcess, Outcome]:
-        """Probes every loaded version of every model of a family."""
+    async def resident(self, resident: Resident) -> dict[ModelProcess, Outcome]:
+        """Probes every loaded version of every model of what Triton has loaded."""
+        match resident:
+            case Residency():
+                return await self._family(resident)
+            case ResidentUpscaler():
+                return await self._upscaler(resident)
+        raise TypeError(f"There is no probe for {type(resident).__name__}.")
+
+    async def _family(self, residency: Residency) -> dict[ModelProcess, Outcome]:
         name = residency.family.name
         processes = [
             ModelProcess(model, version) for model, versions in residency.versions.items() for version in versions
@@ -74,6 +83,13 @@ class Prober:
             *(self._single(process, kinds[process]) for process in others),
         )
         return {process: outcome for outcomes in found for process, outcome in outcomes.items()}
+
+    async def _upscaler(self, resident: ResidentUpscaler) -> dict[ModelProcess, Outcome]:
+        side = resident.upscaler.rule.smallest
+        tile = {"IMAGE": np.zeros((1, side, side, 3), np.uint8)}
+        processes = [ModelProcess(resident.upscaler.name, version) for version in resident.versions]
+        outcomes = await asyncio.gather(*(self._probe(process, tile, "UPSCALED") for process in processes))
+        return dict(zip(processes, outcomes, strict=True))
 
     async def _single(self, process: ModelProcess, kind: str) -> dict[ModelProcess, Outcome]:
         return {process: await self._probe(process, *_PROBES[kind])}

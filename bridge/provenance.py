@@ -22,7 +22,9 @@ class Provenance:
     @classmethod
     def of(cls, request: starweave_pb2.ImageRequest) -> "Provenance":
         """The provenance of a request."""
-        document = MessageToDict(request, preserving_proto_field_name=True)
-        for picture in ("init_image", "mask_image"):
-            document.pop(picture, None)
-        return cls(request.user_id, document)
+        bare = starweave_pb2.ImageRequest()
+        bare.CopyFrom(request)
+        # Before they would become base64.
+        bare.ClearField("init_image")
+        bare.ClearField("mask_image")
+        return cls(request.user_id, MessageToDict(bare, preserving_proto_field_name=True))

@@ -27,6 +27,11 @@ class Residents:
         self._leaving: Residency | None = None
         self._idle = asyncio.Event()
 
+    @property
+    def is_empty(self) -> bool:
+        """Tells whether no family is loaded and none is on its way."""
+        return not self._held and not self._arrivals
+
     @asynccontextmanager
     async def use(self, residency: Residency, seconds: float | None) -> AsyncIterator[None]:
         """Keeps a family loaded meanwhile; has it loaded first where it is not.

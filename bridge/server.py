@@ -95,6 +95,13 @@ class BridgeServer:
                 ("grpc.max_send_message_length", settings.max_message_bytes),
                 # A port that is taken is an error, not something to be shared with a stranger.
                 ("grpc.so_reuseport", 0),
+                # A client that has gone without saying so is found out, and its pictures are given up.
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                # Balancers ask the same of the bridge; gRPC's default takes more than one ping in five minutes, beside
+                # a picture that is silent until it is finished, for an attack and closes the connection.
+                ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+                ("grpc.keepalive_permit_without_calls", 1),
             ],
         )
         self._watchers: list[asyncio.Task[None]] = []
@@ -211,7 +218,10 @@ class BridgeServer:
         )
         ratings = ModelRatingsReader(self._library)
         chooser = ModelChooser(self._catalog, circuits, self._presets, ratings, metrics)
-        acceptance = Acceptance(chooser, fallback, prompts, self._codec, admission, retry_policy, observer)
+        acceptance = Acceptance(
+            *(chooser, fallback, prompts, self._codec, admission, retry_policy, observer),
+            *(self._catalog.upscalers, settings.max_upscaled_pixels),
+        )
         return ImagePipeline(
             *(self._triton, self._residents, acceptance, self._codec, self._cancellations),
             *(admission, retry_policy, circuits, observer),

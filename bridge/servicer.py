@@ -109,7 +109,10 @@ class ImageGenerationService(starweave_pb2_grpc.ImageGenerationServiceServicer):
         """Lists all families, loaded or not."""
         presets = self._presets.presets
         return starweave_pb2.ModelResponse(
-            models=[model_info(family, self._catalog.residency(family), presets) for family in self._catalog.families]
+            models=[
+                model_info(family, self._catalog.residency(family), presets, self._catalog.upscalers.factors)
+                for family in self._catalog.families
+            ]
         )
 
     async def _vary(

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     max_variations: int = Field(4, ge=1, description="Pictures that one call for variations makes at most.")
     max_input_bytes: int = Field(20_000_000, ge=1, description="Bytes that an init image, and a mask, may have each.")
     max_input_pixels: int = Field(25_000_000, ge=1, description="Pixels that an init image, and a mask, may have each.")
+    max_upscaled_pixels: int = Field(
+        16_777_216, ge=1, description="Pixels that an upscaled picture may have; its file must stay under 50 MiB."
+    )
     presets: DirectoryPath | None = Field(
         None,
         description="Folder of styles and qualities, `*.yaml`, in place of the built-in ones; read again on change.",

@@ -3,6 +3,7 @@
 import math
 import secrets
 import unicodedata
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,6 +29,17 @@ _ASKED_BY = {
     Capability.IMAGE_TO_IMAGE: "a request with an init_image and no mask_image",
     Capability.INPAINTING: "a request with an init_image and a mask_image",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaleLimits:
+    """How much larger a finished picture may be made: one of the `factors`, up to `max_pixels` in all."""
+
+    factors: tuple[int, ...] = ()
+    max_pixels: int = 0
+
+
+NO_UPSCALING = UpscaleLimits()
 
 
 def capability_of(request: starweave_pb2.ImageRequest) -> Capability:
@@ -64,7 +76,7 @@ def validate_names(request: starweave_pb2.ImageRequest) -> None:
         raise InvalidRequest(" ".join(problem for problem in problems if problem))
 
 
-def validate(request: starweave_pb2.ImageRequest, family: Family) -> Generation:
+def validate(request: starweave_pb2.ImageRequest, family: Family, upscales: UpscaleLimits = NO_UPSCALING) -> Generation:
     """Makes a Generation of a request: absent values are the family's defaults, an absent seed is random.
 
     The pictures that the request may bring are not looked at; their size is taken over by `resized(size_from(..))`.
@@ -98,12 +110,21 @@ def validate(request: starweave_pb2.ImageRequest, family: Family) -> Generation:
         seed=secrets.randbelow(SEEDS) if seed == -1 else seed,
         priority=settings.priority or NORMAL_PRIORITY,
         output_format=settings.output_format or FORMATS[0],
+        upscale=settings.upscale or 1,
         strength=_decimal(request.strength) if request.HasField("strength") else DEFAULT_STRENGTH.get(capability),
     )
-    problems = [problem for problem in (*_problems(generation), *_unsupported(request, capability)) if problem]
+    found = (*_problems(generation), *_unsupported(request, capability), _upscale_problem(generation, upscales))
+    problems = [problem for problem in found if problem]
     if problems:
         raise InvalidRequest(" ".join(problems))
     return generation.resized(size)
+
+
+def check_finished_size(generation: Generation, upscales: UpscaleLimits) -> None:
+    """Raises InvalidRequest for a picture that has got its size from its init image and becomes too large."""
+    problem = _upscale_problem(generation, upscales)
+    if problem:
+        raise InvalidRequest(problem)
 
 
 def validate_variation_strength(strength: float) -> None:
@@ -149,13 +170,9 @@ def _problems(generation: Generation) -> list[str | None]:
 
 def _unsupported(request: starweave_pb2.ImageRequest, capability: Capability) -> list[str | None]:
     """A field that asks for something this server does not do is refused: a picture without it would be wrong."""
-    settings = request.settings
     return [
         "mask_image is set without an init_image; it marks what is repainted in one."
         if capability is Capability.TEXT_TO_IMAGE and request.mask_image
-        else None,
-        f"upscale is {settings.upscale}; pictures are not upscaled, leave it out or 1."
-        if settings.upscale not in (0, 1)
         else None,
     ]
 
@@ -184,6 +201,23 @@ def _strength_problem(generation: Generation) -> str | None:
         return (
             f"steps is {steps} and strength is {strength:g}, which leaves no step to take; "
             f"at this strength, steps must be at least {math.ceil(1 / strength)}."
+        )
+    return None
+
+
+def _upscale_problem(generation: Generation, upscales: UpscaleLimits) -> str | None:
+    factor = generation.upscale
+    if factor == 1:
+        return None
+    if not upscales.factors:
+        return f"upscale is {factor}; no upscaler is deployed here, leave it out or 1."
+    if factor not in upscales.factors:
+        return f"upscale is {factor}; it must be one of {', '.join(map(str, (1, *upscales.factors)))}."
+    finished = generation.finished_size
+    if finished.width * finished.height > upscales.max_pixels:
+        return (
+            f"upscale is {factor} and the picture {generation.size}, which makes {finished}; up to "
+            f"{upscales.max_pixels} pixels are allowed, ask for a smaller size or factor."
         )
     return None
 

@@ -59,9 +59,7 @@ from export.target import Target
 @click.option(
     "--precision",
     type=click.Choice([precision.value for precision in Precision]),
-    default=Precision.FP32.value,
-    show_default=True,
-    help="What the graphs compute in; fp16 is for GPUs.",
+    help="What the graphs compute in; fp16 is for GPUs.  [default: fp16 for tensorrt, else fp32]",
 )
 @click.option(
     "--target",
@@ -85,7 +83,7 @@ def export(
     default_steps: int,
     default_guidance_scale: float,
     size_policy: str,
-    precision: str,
+    precision: str | None,
     target: str,
     quality: bool,
     as_json: bool,
@@ -102,7 +100,7 @@ def export(
         default_steps=default_steps,
         default_guidance_scale=default_guidance_scale,
         size_policy=SizePolicy(size_policy),
-        precision=Precision(precision),
+        precision=Precision(precision or (Precision.FP16 if target == Target.TENSORRT else Precision.FP32)),
         target=Target(target),
         quality=quality,
     )

@@ -1,4 +1,4 @@
-"""The export of the demo family: `python -m export.demo_family [REPOSITORY [CHECKPOINT]]`.
+"""The export of the demo family and its upscaler: `python -m export.demo_family [REPOSITORY [CHECKPOINT]]`.
 
 The repository that is checked in was made by this, and a test makes it again and compares.
 """
@@ -14,9 +14,11 @@ import click
 
 from export.family import export_family
 from export.options import ExportOptions, SizePolicy
+from export.upscaler import export_upscaler
 
 _ROOT: Final = Path(__file__).parents[1]
 CHECKPOINT: Final = _ROOT / "export" / "demo" / "checkpoint"
+UPSCALER: Final = _ROOT / "export" / "demo" / "upscaler.safetensors"
 REPOSITORY: Final = _ROOT / "model_repository"
 
 
@@ -37,4 +39,6 @@ def demo_options(repository: Path = REPOSITORY, checkpoint: Path = CHECKPOINT) -
 
 
 if __name__ == "__main__":
-    export_family(replace(demo_options(*map(Path, sys.argv[1:])), quality=True), click.echo)
+    options = replace(demo_options(*map(Path, sys.argv[1:])), quality=True)
+    export_family(options, click.echo)
+    export_upscaler(UPSCALER, options.repository, click.echo)

@@ -33,13 +33,26 @@ def to_half(graph: Path) -> None:
         model,
         keep_io_types=True,
         disable_shape_infer=True,
-        node_block_list=[node.name for node in model.graph.node if _KEPT in node.name],
+        node_block_list=_kept_nodes(model),
     )
     _join_kept(model)
     del model.graph.value_info[:]
     if outside:
         _put_back(model, outside, graph)
     onnx.save(model, graph)
+
+
+def _kept_nodes(model: onnx.ModelProto) -> list[str]:
+    """The nodes that stay in FP32, with all that lies between the graph's inputs and them."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    waiting = [node for node in model.graph.node if _KEPT in node.name]
+    kept: dict[str, None] = {}
+    while waiting:
+        node = waiting.pop()
+        if node.name not in kept:
+            kept[node.name] = None
+            waiting += [makers[name] for name in node.input if name in makers]
+    return list(kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from export.tensors import (
     SETTINGS,
     SIZES,
     STRENGTH,
+    UPSCALED,
     Tensor,
     declare,
     latents,
@@ -60,6 +61,14 @@ def catalog() -> ModelConfig:
         [Tensor("QUERY", TYPE_STRING, (1,))],
         [Tensor("CATALOG", TYPE_STRING, (1,))],
     )
+
+
+def upscaler(name: str, parameters: Mapping[str, str], max_batch_size: int) -> ModelConfig:
+    """The model that enlarges pictures of any family, tile by tile."""
+    config = _batched(name, [IMAGE], [UPSCALED])
+    config.max_batch_size = max_batch_size
+    set_parameters(config, parameters)
+    return config
 
 
 def composing_models(checkpoint: Checkpoint, parameters: FamilyParameters) -> dict[str, ModelConfig]:

@@ -11,7 +11,7 @@ from pathlib import Path
 # The engine is a package inside a Triton backend's folder, which nobody installs.
 sys.path.append(str(Path(__file__).parents[1] / "backends" / "diffusion"))
 
-from diffusion_engine import nvidia as nvidia
+from diffusion_engine import nvidia as nvidia  # For the export to TensorRT.
 from diffusion_engine.errors import InvalidRequest, UnsupportedConfig
 from diffusion_engine.samplers import SAMPLERS, build
 from diffusion_engine.scheduler_config import SchedulerConfig

@@ -12,13 +12,11 @@ from types import ModuleType
 from typing import Any, Final
 
 from export.errors import GraphMismatch, TargetUnavailable
+from export.sampling import nvidia
 from export.shape_range import ShapeRange
 
-# Imported behind `export.sampling`, which makes the engine's package known.
-from export.sampling import nvidia  # isort: skip
-
 _WORKSPACE_BYTES: Final = 4 * 2**30
-_OLDEST, _NEWEST = 10, 10
+_MAJOR: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +35,10 @@ class PlanBuilder:
             raise TargetUnavailable(
                 f"--target tensorrt needs the package tensorrt ({error}): run `pip install -e .[export,tensorrt]`."
             ) from error
-        major = int(tensorrt.__version__.partition(".")[0])
-        if not _OLDEST <= major <= _NEWEST:
+        if int(tensorrt.__version__.partition(".")[0]) != _MAJOR:
             raise TargetUnavailable(
-                f"TensorRT {tensorrt.__version__} is installed; the export needs version 10, as Triton 24.10 and later "
-                "have it: run `pip install -e .[export,tensorrt]`."
+                f"TensorRT {tensorrt.__version__} is installed; the export needs version {_MAJOR}, as Triton 24.10 and "
+                "later have it: run `pip install -e .[export,tensorrt]`."
             )
         gpu = nvidia.first_gpu()
         if gpu is None:

@@ -48,6 +48,7 @@ SETTINGS: Final = (
 )
 STRENGTH: Final = Tensor("STRENGTH", TYPE_FP32, (1,))
 IMAGE: Final = Tensor("IMAGE", TYPE_UINT8, (-1, -1, 3))
+UPSCALED: Final = Tensor("UPSCALED", IMAGE.type, IMAGE.dims)
 INIT_IMAGE: Final = Tensor("INIT_IMAGE", IMAGE.type, IMAGE.dims)
 MASK: Final = Tensor("MASK", TYPE_UINT8, (-1, -1, 1))
 LATENT_MASK: Final = Tensor("LATENT_MASK", TYPE_FP32, (1, -1, -1))

@@ -6,8 +6,9 @@ import click
 
 from standalone.commands.api_key import api_key
 from standalone.commands.demo import demo
+from standalone.commands.doctor import doctor
 from standalone.commands.experiment import experiment
-from standalone.commands.export import export
+from standalone.commands.export import export, export_upscaler
 from standalone.commands.generate import generate
 from standalone.commands.library import library
 from standalone.commands.models import models
@@ -22,7 +23,11 @@ def main() -> None:
     """Makes pictures from text: STARWEAVE's image service on NVIDIA Triton, without Docker."""
 
 
-for verb in (serve, generate, models, library, usage, experiment, preferences, export, versions, demo, api_key):
+VERBS = (
+    *(serve, generate, models, library, usage, experiment, preferences),
+    *(export, export_upscaler, versions, demo, doctor, api_key),
+)
+for verb in VERBS:
     main.add_command(verb)
 
 

@@ -53,6 +53,8 @@ class Triton:
         ports: what it listens on.
         load: models loaded at start; the bridge loads the others.
 
+    `environment` is what its processes get, `shared_memory_prefix` what the names of their regions begin with.
+
     Raises:
         UnsupportedMachine: no Triton can run here.
     """
@@ -65,11 +67,21 @@ class Triton:
         self._folder = folder.resolve()
         self._load = load
         self._installation = find_installation()
-        self._shared_memory_prefix = f"starweave_{os.getpid()}_{ports.grpc}_"
+        self.shared_memory_prefix = f"starweave_{os.getpid()}_{ports.grpc}_"
         self._process: ChildProcess | None = None
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._environment = self._make_environment()
-        lay_out(self._installation, self._folder / "backends")
+        self.environment = self._make_environment()
+        lay_out(self._installation, self.backends)
+
+    @property
+    def program(self) -> Path:
+        """The `tritonserver` that is started."""
+        return self._installation.server
+
+    @property
+    def backends(self) -> Path:
+        """The backend folder that it is given: Triton's own backends and this project's."""
+        return self._folder / "backends"
 
     @property
     def grpc_url(self) -> str:
@@ -106,7 +118,7 @@ class Triton:
         self._process = ChildProcess(
             self._command_line(),
             self.log,
-            self._environment,
+            self.environment,
             self._folder,
             grace_seconds=EXIT_TIMEOUT_SECONDS + 5,
         )
@@ -146,7 +158,7 @@ class Triton:
         """Stops it if it runs, and removes what a killed one leaves in shared memory."""
         if self._process is not None:
             self._process.stop()
-        for region in SHARED_MEMORY.glob(f"{self._shared_memory_prefix}*"):
+        for region in SHARED_MEMORY.glob(f"{self.shared_memory_prefix}*"):
             region.unlink(missing_ok=True)
 
     def kill(self) -> None:
@@ -168,7 +180,7 @@ class Triton:
         return [
             str(self._installation.server),
             f"--model-repository={self._repository}",
-            f"--backend-directory={self._folder / 'backends'}",
+            f"--backend-directory={self.backends}",
             f"--cache-directory={self._installation.caches}",
             f"--cache-config=local,size={RESPONSE_CACHE_BYTES}",
             "--model-control-mode=explicit",
@@ -182,7 +194,7 @@ class Triton:
             f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
             # A model process may be slow to start on a busy machine; Triton's default is 30 seconds.
             "--backend-config=python,stub-timeout-seconds=120",
-            f"--backend-config=python,shm-region-prefix-name={self._shared_memory_prefix}",
+            f"--backend-config=python,shm-region-prefix-name={self.shared_memory_prefix}",
             *_trace_options(),
         ]
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVING_ROOMS = ("backends", "bridge", "protos", "standalone")
-FORBIDDEN = {"accelerate", "diffusers", "onnx", "optimum", "tensorrt", "torch", "transformers"}
+FORBIDDEN = {"accelerate", "diffusers", "onnx", "optimum", "spandrel", "tensorrt", "torch", "transformers"}
 # Packages of ours outside the serving path: their imports would have to be searched too.
 OTHER_ROOMS = {"benchmarks", "export", "tests"}
 # The door between the two: `starweave export` imports its package when it is asked for.

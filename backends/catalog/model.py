@@ -12,7 +12,8 @@ from repository_catalog import read_catalog
 class TritonPythonModel:
     """Answers QUERY BYTES [1] (a family's name, or "" for all) with CATALOG BYTES [1] (JSON).
 
-    The repository is read on each query: families and versions are listed whether or not Triton has loaded them.
+    The repository is read on each query: families, upscalers and versions are listed whether or not Triton has loaded
+    them.
     """
 
     def initialize(self, args: dict[str, str]) -> None:

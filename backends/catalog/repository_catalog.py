@@ -1,7 +1,7 @@
-"""Reads a model repository into the catalog of its families, without Triton.
+"""Reads a model repository into the catalog of its families and upscalers, without Triton.
 
 A family is one checkpoint: its ensembles, one for each capability, and the models that these run. One of the
-ensembles bears its parameters, with its name as `family`.
+ensembles bears its parameters, with its name as `family`. An upscaler is a model with a parameter `upscale_factor`.
 """
 
 import hashlib
@@ -52,22 +52,36 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
+class Upscaler:
+    """A model that enlarges pictures of any family; `fingerprint` changes with its configuration and its versions."""
+
+    name: str
+    version: int
+    parameters: dict[str, str]
+    versions: list[Version]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """What a repository holds; `problems` are sentences about what could not be read."""
 
     families: list[Family] = field(default_factory=list)
+    upscalers: list[Upscaler] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
 def read_catalog(repository: Path, query: str = "") -> dict[str, Any]:
     """Returns the catalog of `repository` as plain JSON values.
 
-    `query` is the name of the one family wanted, or "" for all. Whatever is broken becomes a sentence in `problems`
-    and never hides the rest. Raises OSError where the repository itself cannot be listed.
+    `query` is the name of the one family wanted, or "" for all and the upscalers. Whatever is broken becomes a sentence
+    in `problems` and never hides the rest. Raises OSError where the repository itself cannot be listed.
     """
     catalog = Catalog()
     configs = dict(_read_configs(repository, catalog.problems))
     for name, config in sorted(configs.items()):
+        if not query and "upscale_factor" in config.parameters:
+            catalog.upscalers.extend(_read_upscaler(repository, name, config, catalog.problems))
         owner = config.parameters["family"].string_value if "family" in config.parameters else ""
         if not owner or not config.HasField("ensemble_scheduling") or query not in ("", owner):
             continue
@@ -112,7 +126,7 @@ def _read_family(
     repository: Path, name: str, bearer: Any, configs: dict[str, Any], problems: list[str]
 ) -> Family | None:
     """Reads the family `name`, whose parameters are on the ensemble `bearer`: usually its text-to-image one."""
-    parameters = {key: value.string_value for key, value in sorted(bearer.parameters.items())}
+    parameters = _parameters(bearer)
     if not parameters.get("version", "").isdecimal():
         problems.append(f"The family {name} has no parameter `version` that is a number.")
         return None
@@ -134,6 +148,21 @@ def _read_family(
         for folder in (*ensembles.values(), *(model.name for model in models))
     ]
     return Family(name, int(parameters["version"]), parameters, ensembles, models, _digest(parts))
+
+
+def _read_upscaler(repository: Path, name: str, config: Any, problems: list[str]) -> Iterator[Upscaler]:
+    parameters = _parameters(config)
+    if not parameters.get("version", "").isdecimal():
+        problems.append(f"The upscaler {name} has no parameter `version` that is a number.")
+        return
+    versions = _read_versions(repository / name)
+    parts = [f"{version.version} {version.fingerprint}" for version in versions]
+    parts.append(_fingerprint([repository / name / CONFIG_FILE], repository))
+    yield Upscaler(name, int(parameters["version"]), parameters, versions, _digest(parts))
+
+
+def _parameters(config: Any) -> dict[str, str]:
+    return {key: value.string_value for key, value in sorted(config.parameters.items())}
 
 
 def _steps(ensembles: Iterable[str], configs: dict[str, Any]) -> list[str]:

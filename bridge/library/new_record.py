@@ -14,7 +14,11 @@ def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str,
     Hashing the picture takes a millisecond for each megabyte.
     """
     generation, provenance = job.generation, job.provenance
-    origin = generation.prompt_origin
+    family, origin = generation.family, generation.prompt_origin
+    version = int(response.metadata.debug_info.get("version", family.version))
+    # Where the model went away meanwhile, another family or version has made the picture: what it is the repeat of, and
+    # whose words its prompt is in, is not known then.
+    as_accepted = (response.metadata.model, version) == (family.name, family.version)
     settings = {
         "steps": str(generation.steps),
         "sampler": generation.sampler,
@@ -34,10 +38,10 @@ def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str,
         created_at=time.time_ns() // 1_000_000 if repeat_of else response.metadata.generated_at.ToMilliseconds(),
         user_id=provenance.user_id,
         requested_model=generation.requested_model,
-        family=generation.family.name,
-        version=generation.family.version,
-        fingerprint=generation.family.fingerprint,
-        space=generation.family.text_encoder_fingerprint,
+        family=response.metadata.model,
+        version=version,
+        fingerprint=family.fingerprint if as_accepted else "",
+        space=family.text_encoder_fingerprint if as_accepted else "",
         capability=generation.capability,
         prompt_given=origin.prompt,
         prompt=generation.prompt,
@@ -50,7 +54,7 @@ def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str,
         width=generation.size.width,
         height=generation.size.height,
         generation_ms=response.metadata.generation_time_ms,
-        repeat_key=repeat_key,
+        repeat_key=repeat_key if as_accepted else "",
         repeat_of=repeat_of,
         blob=digest(response.image_data),
         format=response.format,

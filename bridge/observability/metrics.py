@@ -48,7 +48,8 @@ class Metrics:
         )
         self.stage_seconds = self._histogram(
             "stage_seconds",
-            "Parts of a finished picture's time: decode, waiting, denoising, triton (both of these included), encode",
+            "Parts of a finished picture's time: decode, waiting, denoising, triton (both of these included), upscale, "
+            "encode",
             _STAGE_SECONDS,
             *("family", "stage"),
         )

@@ -34,6 +34,7 @@ _PICTURE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--init-image", type=_PICTURE, help="PNG, JPEG or WebP file to start from.")
 @click.option("--mask", type=_PICTURE, help="File of the same size as the init image; white is repainted.")
 @click.option("--strength", type=float, help="How far the picture may leave the init image: above 0, up to 1.")
+@click.option("--upscale", type=int, default=1, help="How many times as wide and as high the picture is made after.")
 @click.option("--preview", type=click.Path(dir_okay=False, path_type=Path), help="JPEG file to show it in meanwhile.")
 @click.option("--model", default="", help="Id, name or alias, as `starweave models` lists them, or auto.")
 @click.option("--user", default="", help="On whose behalf; what is rated and learnt is this user's.")
@@ -55,6 +56,7 @@ def generate(
     init_image: Path | None,
     mask: Path | None,
     strength: float | None,
+    upscale: int,
     preview: Path | None,
     model: str,
     user: str,
@@ -74,6 +76,7 @@ def generate(
         quality=quality,
         sampler=sampler,
         output_format=picture_file.output_format(output),
+        upscale=upscale,
     )
     request = starweave_pb2.ImageRequest(
         prompt=prompt,

@@ -20,6 +20,7 @@ SETTINGS = {
     "default_steps": "steps",
     "default_guidance_scale": "guidance scale",
     "sampler": "samplers",
+    "upscale": "upscale",
     "styles": "styles",
     "qualities": "qualities",
     "aliases": "aliases",

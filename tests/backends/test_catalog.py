@@ -54,6 +54,21 @@ def test_a_family_is_read_with_its_models_and_versions(repository: Path) -> None
     assert [version["version"] for version in family["models"][1]["versions"]] == [3, 10]
 
 
+def test_an_upscaler_is_read_with_its_versions_and_changes_its_fingerprint(repository: Path) -> None:
+    factor = 'backend: "onnxruntime"' + parameter("upscale_factor", "2")
+    write_model(repository, "upscaler_x2", factor + parameter("version", "3"), 2, 3)
+    write_model(repository, "upscaler_x4", factor)
+    catalog = read_catalog(repository)
+    (upscaler,) = catalog["upscalers"]
+    assert (upscaler["name"], upscaler["version"]) == ("upscaler_x2", 3)
+    assert upscaler["parameters"] == {"upscale_factor": "2", "version": "3"}
+    assert [version["version"] for version in upscaler["versions"]] == [2, 3]
+    assert catalog["problems"] == ["The upscaler upscaler_x4 has no parameter `version` that is a number."]
+    assert [family["name"] for family in catalog["families"]] == ["fox"]
+    (repository / "upscaler_x2" / "3" / "model.onnx").write_bytes(b"other weights")
+    assert read_catalog(repository)["upscalers"][0]["fingerprint"] != upscaler["fingerprint"]
+
+
 def test_further_ensembles_of_a_family_are_its_capabilities(repository: Path) -> None:
     inpaint = ENSEMBLE.replace("fox_tokenizer", "fox_vae_encoder") + parameter("family", "fox")
     write_model(repository, "fox_vae_encoder", 'backend: "onnxruntime"', 3)

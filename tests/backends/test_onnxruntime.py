@@ -39,8 +39,12 @@ def write_model(
     weights: dict[str, npt.NDArray[np.float32]] | None = None,
     max_batch_size: int = 8,
     config: str = "",
+    outside: bool = False,
 ) -> None:
-    """Writes graph and configuration; the first axis of every tensor is the batch where the model has batches."""
+    """Writes graph and configuration; the first axis of every tensor is the batch where the model has batches.
+
+    The weights lie in the graph, or in a file beside it.
+    """
     graph = helper.make_graph(
         nodes,
         name,
@@ -51,7 +55,13 @@ def write_model(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     folder = repository / name
     (folder / "1").mkdir(parents=True)
-    onnx.save(model, folder / "1" / "model.onnx")
+    onnx.save_model(
+        model,
+        folder / "1" / "model.onnx",
+        save_as_external_data=outside,
+        location="model.onnx.data" if outside else None,
+        size_threshold=0,
+    )
 
     def tensor(key: str, kind: str, shape: list[Any]) -> str:
         axes = shape[1:] if max_batch_size else shape
@@ -80,6 +90,15 @@ def write_repository(repository: Path) -> None:
         {"ROWS": ("FP32", ["batch", "length", 4])},
         weights={"table": TABLE},
         config="dynamic_batching { preferred_batch_size: 8 max_queue_delay_microseconds: 1000000 }",
+    )
+    write_model(
+        repository,
+        "outside",
+        [helper.make_node("Gather", ["table", "IDS"], ["ROWS"])],
+        {"IDS": ("INT64", ["batch", "length"])},
+        {"ROWS": ("FP32", ["batch", "length", 4])},
+        weights={"table": TABLE},
+        outside=True,
     )
     double = [helper.make_node("Add", ["X", "X"], ["Y"])]
     vector = ("FP32", ["length"])
@@ -115,7 +134,7 @@ def write_repository(repository: Path) -> None:
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton_grpc.InferenceServerClient]:
     folder = tmp_path_factory.mktemp("triton")
     write_repository(folder / "model_repository")
-    with serve(folder, "types", "lookup", "unbatched", "threads") as client:
+    with serve(folder, "types", "lookup", "outside", "unbatched", "threads") as client:
         yield client
 
 
@@ -158,6 +177,11 @@ def test_requests_of_one_batch_are_answered_apart_and_one_that_fails_fails_alone
     for ids, answer in zip(requests, answers, strict=True):
         np.testing.assert_array_equal(answer.result()["ROWS"], TABLE[ids])
     assert executions(triton, "lookup") - before == 1
+
+
+def test_weights_beside_the_graph_are_found(triton: triton_grpc.InferenceServerClient) -> None:
+    ids = np.array([[7, 0], [9, 3]])
+    np.testing.assert_array_equal(infer(triton, "outside", IDS=ids)["ROWS"], TABLE[ids])
 
 
 def test_requests_of_different_shapes_are_answered(triton: triton_grpc.InferenceServerClient) -> None:

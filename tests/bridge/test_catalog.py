@@ -24,6 +24,7 @@ class TwoFamilies:
                 | {"name": name, "ensembles": ensembles, "models": []}
                 for name, ensembles in names.items()
             ],
+            "upscalers": [],
             "problems": [],
         }
 

@@ -1,6 +1,7 @@
 """Pictures are encoded at the wanted size, and a PNG tells how it was made."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,13 @@ def test_a_picture_of_another_size_is_resized_with_lanczos() -> None:
     picture = Image.open(io.BytesIO(encode(PIXELS, generation(width=200, height=300))))
     expected = Image.fromarray(PIXELS).resize((200, 300), Image.Resampling.LANCZOS)
     assert np.array_equal(np.asarray(picture), np.asarray(expected))
+
+
+def test_an_upscaled_picture_is_larger_than_its_size_and_says_so() -> None:
+    made = replace(generation(width=200, height=300), upscale=2)
+    picture = Image.open(io.BytesIO(encode(PIXELS, made)))
+    assert picture.size == (400, 600)
+    assert picture.text["parameters"].endswith("Size: 200x300, Model: fox, Version: 3, Postprocess upscale by: 2")
 
 
 def test_the_parameters_chunk_reads_as_in_the_web_ui() -> None:

@@ -10,6 +10,7 @@ from bridge.errors import DeadlineExceeded, GenerationFailed, ModelOutOfService,
 from bridge.families import Capability
 from bridge.loading import Loader
 from bridge.model_list import model_info
+from bridge.prompts.presets import Presets
 from bridge.residency import Residency, State
 from bridge.residents import Residents
 from bridge.triton import Holdings
@@ -33,7 +34,7 @@ class Triton:
         families = [
             entry(display_name=name) | {"name": name, "ensembles": {Capability.TEXT_TO_IMAGE: name}} for name in NAMES
         ]
-        return {"families": families, "problems": []}
+        return {"families": families, "upscalers": [], "problems": []}
 
     async def holdings(self, timeout: float) -> Holdings:
         return Holdings({name: (1,) for name in self.loaded}, self.failures)
@@ -58,7 +59,7 @@ class Bridge:
         self.triton = Triton()
         loader = Loader(self.triton)  # type: ignore[arg-type]
         self.residents = Residents(loader, max_resident)
-        self.catalog = Catalog(self.triton, loader, self.residents, 1, ())  # type: ignore[arg-type]
+        self.catalog = Catalog(self.triton, loader, self.residents, 1, Presets([]))  # type: ignore[arg-type]
 
     def __getitem__(self, name: str) -> Residency:
         return self.catalog.resolve(name, Capability.TEXT_TO_IMAGE)
@@ -164,7 +165,7 @@ async def test_one_that_cannot_be_loaded_says_why_and_is_not_tried_at_once_again
     owl = bridge["owl"]
     with pytest.raises(ModelOutOfService, match="owl could not be loaded"):
         await bridge.make("owl")
-    info = model_info(owl.family, owl)
+    info = model_info(owl.family, owl, Presets([]), ())
     assert info.parameters["status"] == "failed"
     assert info.parameters["problem"] == "Version 3 could not be loaded: No memory is left."
     del bridge.triton.broken["owl"]
@@ -191,6 +192,20 @@ async def test_where_the_first_fails_the_next_is_loaded() -> None:
     assert bridge.catalog.resolve("", Capability.TEXT_TO_IMAGE).family.name == "owl"
 
 
+async def test_between_two_families_none_is_loaded_for_having_none() -> None:
+    bridge = Bridge(max_resident=1)
+    await bridge.catalog.refresh()
+    bridge.triton.may_load.clear()
+    coming = asyncio.create_task(bridge.make("owl"))
+    await settle()
+    looking = asyncio.create_task(bridge.catalog.refresh())
+    await settle()
+    bridge.triton.may_load.set()
+    await asyncio.gather(coming, looking)
+    await settle()
+    assert bridge.triton.loaded == ["owl"]
+
+
 async def test_what_a_bridge_before_has_loaded_counts() -> None:
     bridge = Bridge(max_resident=2)
     bridge.triton.loaded += NAMES
@@ -204,6 +219,6 @@ async def test_a_version_beside_the_active_one_that_cannot_be_loaded_is_told(bri
     bridge.triton.failures["fox_unet", 2] = "Internal: it is no longer in the repository"
     bridge.triton.loaded.remove("fox")
     await bridge.catalog.refresh()
-    info = model_info(bridge["fox"].family, bridge["fox"])
+    info = model_info(bridge["fox"].family, bridge["fox"], Presets([]), (2,))
     assert info.parameters["status"] == "loaded"
     assert info.parameters["problem"] == "Version 3 of fox_unet could not be loaded: Internal: the graph is broken"

@@ -1,5 +1,6 @@
 """A bridge whose Triton does not answer still serves: it says so, and stops when asked to."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -81,3 +82,20 @@ async def test_it_stops_while_somebody_watches_its_health(bridge: Running) -> No
     with pytest.raises(grpc.aio.AioRpcError):
         while True:
             await watch.read()
+
+
+async def test_the_bridge_is_alive_whatever_became_of_triton(bridge: Running) -> None:
+    assert await bridge.health("starweave.bridge") == Health.SERVING
+
+
+async def test_a_balancer_may_ask_an_idle_connection_whether_it_lives(bridge: Running) -> None:
+    """As Envoy's `connection_keepalive` does, of which gRPC closes a connection by default: too_many_pings."""
+    reader, writer = await asyncio.open_connection("localhost", bridge.port)
+    # RFC 9113: the preface with empty SETTINGS, then PING frames.
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    for number in range(4):
+        await asyncio.sleep(1.2)
+        payload = f"ping {number:3d}".encode()
+        writer.write(bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + payload)
+        assert await reader.readuntil(payload)
+    writer.close()

@@ -9,7 +9,14 @@ from bridge.errors import InvalidRequest
 from bridge.families import Capability
 from bridge.generation import SEEDS
 from bridge.sizes import Size, SizePolicy, SizeRange
-from bridge.validation import size_from, time_limit, validate, validate_variation_strength
+from bridge.validation import (
+    UpscaleLimits,
+    check_finished_size,
+    size_from,
+    time_limit,
+    validate,
+    validate_variation_strength,
+)
 from protos import starweave_pb2
 from tests.bridge.families import PAINTER, family
 
@@ -93,8 +100,8 @@ def test_an_absent_seed_is_random(settings: dict[str, int]) -> None:
         ({"guidance_from": 1.5}, "guidance_from is 1.5; it must be from 0 to 1."),
         ({"guidance_until": math.nan}, "guidance_until is nan; it must be from 0 to 1."),
         ({"guidance_from": 0.75, "guidance_until": 0.5}, "guidance_from is 0.75 and guidance_until is 0.5;"),
-        ({"upscale": 2}, "upscale is 2; pictures are not upscaled"),
-        ({"upscale": -1}, "upscale is -1; pictures are not upscaled"),
+        ({"upscale": 2}, "upscale is 2; no upscaler is deployed here, leave it out or 1."),
+        ({"upscale": -1}, "upscale is -1; no upscaler is deployed here"),
         ({"negative_prompt": "a" * 41}, "negative_prompt is 41 characters long; it may have up to 40."),
         ({"negative_prompt": "a\x07"}, "negative_prompt holds the control character U+0007"),
     ],
@@ -254,3 +261,38 @@ def test_the_time_limit_is_in_seconds() -> None:
     assert time_limit(starweave_pb2.ImageRequest()) == math.inf
     with pytest.raises(InvalidRequest, match="timeout_ms is -1"):
         time_limit(starweave_pb2.ImageRequest(timeout_ms=-1))
+
+
+UPSCALES = UpscaleLimits((2, 4), max_pixels=300 * 200)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"upscale": 3}, "upscale is 3; it must be one of 1, 2, 4."),
+        ({"upscale": -2}, "upscale is -2; it must be one of 1, 2, 4."),
+        (
+            {"upscale": 4, "width": 128, "height": 96},
+            "upscale is 4 and the picture 128x96, which makes 512x384; up to 60000 pixels are allowed, "
+            "ask for a smaller size or factor.",
+        ),
+    ],
+)
+def test_an_upscaling_that_cannot_be_done_is_told_with_what_can(changes: dict[str, int], told: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        validate(request(**changes), family(), UPSCALES)
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(("upscale", "finished"), [(0, "150x100"), (1, "150x100"), (2, "300x200")])
+def test_a_finished_picture_is_as_many_times_larger_as_asked_for(upscale: int, finished: str) -> None:
+    generation = validate(request(upscale=upscale, width=150, height=100), family(), UPSCALES)
+    assert str(generation.size) == "150x100"
+    assert str(generation.finished_size) == finished
+
+
+def test_a_size_that_follows_from_an_init_image_is_checked_again() -> None:
+    generation = validate(request(upscale=2, width=150, height=100), family(), UPSCALES)
+    check_finished_size(generation, UPSCALES)
+    with pytest.raises(InvalidRequest, match="which makes 304x202"):
+        check_finished_size(generation.resized(Size(152, 101)), UPSCALES)

@@ -1,4 +1,4 @@
-"""The demo checkpoint, exported once for all tests that look at the result."""
+"""The demo's checkpoints, exported once for all tests that look at the result."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from export.demo_family import demo_options
+from export.demo_family import UPSCALER, demo_options
 from export.family import ExportReport, export_family
+from export.upscaler import UpscalerReport, export_upscaler
 from tests.checkpoint import CHECKPOINT
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
-    """A fresh export of the demo family; tests must not write into its repository."""
+def exported_upscaler(tmp_path_factory: pytest.TempPathFactory) -> UpscalerReport:
+    """A fresh export of the demo's upscaler; tests must not write into its repository."""
     repository = tmp_path_factory.mktemp("export") / "model_repository"
-    return export_family(demo_options(repository, CHECKPOINT), lambda sentence: None)
+    return export_upscaler(UPSCALER, repository, lambda sentence: None)
+
+
+@pytest.fixture(scope="session")
+def exported(exported_upscaler: UpscalerReport) -> ExportReport:
+    """A fresh export of the demo family, into the upscaler's repository; tests must not write into it."""
+    return export_family(demo_options(exported_upscaler.repository, CHECKPOINT), lambda sentence: None)
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 from diffusers import AutoencoderKL, StableDiffusionPipeline
+from spandrel import ModelLoader
 from torch import nn
 
-from export.demo import tokenizer, train_text_encoder, train_unet, train_vae
+from export.demo import tokenizer, train_text_encoder, train_unet, train_upscaler, train_vae
 from export.demo.autoencoder import new_autoencoder
 from export.demo.latents import Bucket, twin_scenes
 from export.demo.layout import LayoutHeads, layout
@@ -103,3 +104,12 @@ def test_recipe_makes_a_pipeline_from_nothing(tmp_path: Path, monkeypatch: pytes
     pipeline.set_progress_bar_config(disable=True)
     picture = pipeline("a red circle", num_inference_steps=2, width=128, height=128).images[0]
     assert picture.size == (128, 128)
+
+
+def test_upscaler_recipe_makes_a_network_that_spandrel_loads(tmp_path: Path) -> None:
+    file = tmp_path / "upscaler.safetensors"
+    _run(train_upscaler.main, "--output", str(file), "--minutes", "0.01")
+    descriptor = ModelLoader().load_from_file(file)
+    assert descriptor.scale == train_upscaler.SCALE
+    small, large = train_upscaler.crop_pairs(random.Random(3), 4)
+    assert train_upscaler.gain(descriptor.model, small, large) > 0

@@ -35,13 +35,14 @@ def test_migrating_again_changes_nothing(library: OpenLibrary) -> None:
 
 def test_the_library_of_a_newer_server_is_left_alone(library: OpenLibrary) -> None:
     with library.database.writing() as connection:
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     try:
         with pytest.raises(LibraryRefused, match="newer version"):
             library.database.migrate()
     finally:
         with library.database.writing() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+            connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
 
 
 def test_a_reader_sees_one_state_whatever_is_written_meanwhile(library: OpenLibrary) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bridge.deadline import Deadline
 from bridge.generation import Variation
+from bridge.job import Job
 from bridge.library.repeat_key import repeat_key
-from bridge.pipeline import Job
 from bridge.provenance import Provenance
 from bridge.residency import Residency
+from bridge.security.caller import Caller
 from bridge.sizes import Size
 from bridge.validation import validate
 from protos import starweave_pb2
@@ -22,7 +24,8 @@ from tests.bridge.families import PAINTER, family
 def job(**changes: Any) -> Job:
     settings = starweave_pb2.ImageSettings(seed=3)
     generation = validate(starweave_pb2.ImageRequest(prompt="a fox", settings=settings), family(PAINTER))
-    return Job(replace(generation, **changes), Residency(generation.family, {}), 0.0)
+    residency, caller, deadline = Residency(generation.family, {}), Caller("", "ann"), Deadline(0.0, 60.0)
+    return Job(starweave_pb2.ImageRequest(), caller, deadline, replace(generation, **changes), residency)
 
 
 @pytest.fixture
@@ -34,7 +37,8 @@ async def test_who_asks_and_how_urgently_makes_no_difference(key: str) -> None:
     assert repeat_key(job()) == key
     assert repeat_key(job(priority=1)) == key
     assert repeat_key(job(requested_model="somebody/else")) == key
-    assert repeat_key(replace(job(), accepted_at=9.0, provenance=Provenance(user_id="bob"))) == key
+    someone = replace(job(), caller=Caller("a key", "bob"), provenance=Provenance(user_id="bob"))
+    assert repeat_key(replace(someone, deadline=Deadline(9.0, 1.0))) == key
 
 
 @pytest.mark.parametrize(

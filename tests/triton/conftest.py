@@ -18,16 +18,23 @@ from standalone.triton import Triton, TritonPorts
 from tests.triton.family_client import FamilyClient
 
 START_SECONDS = 120.0
+# The side of the upscaler's largest tile, in pixels.
+UPSCALER_TILE = 112
 
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the model repository, with a row budget that does not depend on the machine."""
+    """A copy of the model repository, with a row budget that does not depend on the machine and tiles that are small
+    enough for a demo picture to have several."""
     folder = tmp_path_factory.mktemp("repository") / "model_repository"
     shutil.copytree(StackSettings().repository, folder)
     config = folder / "demo_unet" / "config.pbtxt"
     budget = 'parameters { key: "max_rows" value { string_value: "16" } }\n'
     config.write_text(config.read_text() + budget)
+    config = folder / "upscaler_x2" / "config.pbtxt"
+    text = config.read_text()
+    assert text.count('string_value: "256"') == 1
+    config.write_text(text.replace('string_value: "256"', f'string_value: "{UPSCALER_TILE}"'))
     return folder
 
 

@@ -131,6 +131,25 @@ async def test_a_dead_model_fails_its_requests_and_comes_back(own_triton: Triton
     assert (await bridge.images.GenerateImage(request())).error == ""
 
 
+async def test_a_dead_upscaler_fails_what_it_is_needed_for_and_comes_back(
+    own_triton: Triton, bridge: RunningBridge
+) -> None:
+    upscaled = request()
+    upscaled.settings.upscale = 2
+    while "is being loaded" in (await bridge.images.GenerateImage(upscaled)).error:
+        await asyncio.sleep(0.1)
+    stub_of(own_triton, "upscaler_x2").kill()
+    await bridge.until("starweave.models", "NOT_SERVING")
+    assert "upscaler_x2 has failed and is being started again" in (await bridge.images.GenerateImage(upscaled)).error
+    assert await bridge.health("") == "SERVING"
+    assert (await bridge.images.GenerateImage(request())).error == ""
+
+    await start_again(own_triton)
+    await bridge.until("starweave.models", "SERVING")
+    while (await bridge.images.GenerateImage(upscaled)).error:
+        await asyncio.sleep(0.1)
+
+
 async def test_a_triton_that_is_gone_is_told_and_found_again(own_triton: Triton, bridge: RunningBridge) -> None:
     call = bridge.images.GenerateImageStream(request(steps=100, side=256))
     while (await call.read()).stage != Progress.DENOISING:

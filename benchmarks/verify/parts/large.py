@@ -7,7 +7,6 @@ number of steps must make another picture.
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import tritonclient.grpc as triton_grpc
 from benchmarks.large.measured import run_module
 from benchmarks.process_usage import server_usage
 from benchmarks.verify.findings import Check, Findings
+from export.similarity import Similarity
 from standalone.triton import Triton, TritonPorts
 
 # By the kinds of `benchmarks.large.checkpoint`, the pixels of a picture.
@@ -88,7 +88,7 @@ def _verify(kind: str, folder: Path, say: Callable[[str], None]) -> Findings:
     checks = [Check(f"{kind}: weights beyond 2 GB lie beside the graph.", _is_large(repository, kind))]
     reference = np.load(picture)
     for name, made in pictures.items():
-        likeness = _psnr(made, reference)
+        likeness = Similarity.of(made, reference).psnr
         figures[f"{kind} {name}, PSNR dB"] = likeness
         checks.append(
             Check(f"{kind}: another {name} makes another picture than torch's (< {_FAR_DB:g} dB).", likeness < _FAR_DB)
@@ -144,8 +144,3 @@ def _tensor(name: str, value: Any) -> triton_grpc.InferInput:
 def _is_large(repository: Path, kind: str) -> bool:
     version = repository / f"{kind}_unet" / "1"
     return (version / "model.onnx.data").stat().st_size > 2 * _GIB > (version / "model.onnx").stat().st_size
-
-
-def _psnr(ours: Picture, theirs: Picture) -> float:
-    error = float(np.mean((ours.astype(np.float64) - theirs.astype(np.float64)) ** 2))
-    return 10 * math.log10(255**2 / error) if error else math.inf

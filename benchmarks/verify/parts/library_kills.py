@@ -18,7 +18,7 @@ def run(folder: Path, say: Callable[[str], None]) -> Findings:
     """One Triton, and bridges on one library in turns."""
     stack = Stack(StackSettings(folder=folder / "stack"), Status())
     try:
-        stack.start_missing(_pause)
+        stack.start_missing(time.sleep)
         # Its Triton is used, with bridges that may be killed.
         stack.bridge.stop()
         outcome = kill_loop(stack.triton.grpc_url, folder, KILLS, say)
@@ -41,7 +41,3 @@ def run(folder: Path, say: Callable[[str], None]) -> Findings:
         "orphan blobs before the repair": len(outcome.before.orphans),
     }
     return Findings(checks, figures)
-
-
-def _pause(seconds: float) -> None:
-    time.sleep(seconds)

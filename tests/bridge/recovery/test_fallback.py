@@ -28,6 +28,7 @@ class ThreeFamilies:
                 | {"name": name, "ensembles": {offer: f"{name}_{offer}" for offer in offered}, "models": []}
                 for name, offered in offers.items()
             ],
+            "upscalers": [],
             "problems": [],
         }
 

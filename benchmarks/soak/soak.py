@@ -1,0 +1,80 @@
+"""Runs the load and judges it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.faults.server import SupervisedServer
+from benchmarks.soak.callers import Answer, call_for
+from benchmarks.soak.memory import MemoryWatch, Sample, growth
+from benchmarks.statistics import Distribution
+from benchmarks.verify.findings import Check, Findings
+from standalone.stack import StackSettings
+
+_CALLERS = 6
+_LEAST_SUCCESS = 0.999
+_MOST_GROWTH = 1.0
+# How much the second half's median may differ from the first's.
+_STABLE = 1.25
+
+
+def soak(folder: Path, say: Callable[[str], None], seconds: float) -> Findings:
+    """Lets clients call a server of its own for `seconds`."""
+    server = SupervisedServer(folder, StackSettings().repository)
+    try:
+        server.wait_until_ready()
+        say(f"{_CALLERS} clients for {seconds:.0f} s.")
+        before = server.holdings()
+        with MemoryWatch(server.process.command_pid) as memory:
+            answers = asyncio.run(call_for(server.address, _CALLERS, seconds))
+        leaks = server.holdings().more_than(before)
+    finally:
+        server.stop()
+    return findings(answers, memory.samples, leaks)
+
+
+def findings(answers: list[Answer], samples: list[Sample], leaks: list[str]) -> Findings:
+    """What the answers, the memory and what is left over say."""
+    valid = [each for each in answers if each.valid]
+    success = sum(not each.failure for each in valid) / len(valid)
+    middle = (answers[0].ended + answers[-1].ended) / 2
+    halves = [
+        Distribution.of([each.seconds for each in valid if (each.ended > middle) is late]) for late in (False, True)
+    ]
+    change = halves[1].p50 / halves[0].p50
+    slope = growth(samples)
+    failures = Counter(each.failure for each in answers if each.failure)
+    return Findings(
+        checks=(
+            Check(f"At least {_LEAST_SUCCESS:.1%} of the valid requests succeed.", success >= _LEAST_SUCCESS),
+            Check("Wrong requests and calls given up are answered as they should be.", _others_well(answers)),
+            Check(
+                f"Resident memory grows by less than {_MOST_GROWTH:g} MB a minute (upper end of the 95 % interval).",
+                slope.high < _MOST_GROWTH,
+            ),
+            Check("The median time of the second half is that of the first.", 1 / _STABLE <= change <= _STABLE),
+            Check("Nothing is left over.", not leaks),
+        ),
+        figures={
+            "calls": len(answers),
+            "valid requests": len(valid),
+            "valid requests that succeeded, share": success,
+            "growth of resident memory, MB a minute": str(slope),
+            "resident memory at the end, MB": samples[-1].resident / 1e6,
+            "first half: p50, p95, p99, seconds": _text(halves[0]),
+            "second half: p50, p95, p99, seconds": _text(halves[1]),
+            "left over": ", ".join(leaks) or "nothing",
+            "failures": "; ".join(f"{count} times {failure}" for failure, count in failures.most_common(5)) or "none",
+        },
+    )
+
+
+def _others_well(answers: list[Answer]) -> bool:
+    return not any(each.failure for each in answers if not each.valid)
+
+
+def _text(distribution: Distribution) -> str:
+    return f"{distribution.p50:.3f}, {distribution.p95:.3f}, {distribution.p99:.3f}"

@@ -1,0 +1,89 @@
+"""How a soak and an overload are judged."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from benchmarks.soak.callers import Answer
+from benchmarks.soak.memory import Sample, growth
+from benchmarks.soak.soak import findings as soak_findings
+from benchmarks.verify.findings import Findings
+from benchmarks.verify.parts import overload
+
+
+def samples(megabytes_a_minute: float) -> list[Sample]:
+    """Ten minutes of a server of 500 MB that grows, after a start at which it grows by more."""
+    rng = random.Random(3)
+    return [
+        Sample(second, round(1e6 * (500 + megabytes_a_minute * second / 60 + min(second, 90) + rng.gauss(0, 2))))
+        for second in range(600)
+    ]
+
+
+def answers(failed: int = 0, slower: float = 1.0) -> list[Answer]:
+    """Two thousand valid calls of 0.1 s and some wrong ones, in ten minutes."""
+    return [
+        Answer(index * 0.3, 0.1 * (slower if index > 1000 else 1), "UNAVAILABLE: gone" if index < failed else "", True)
+        for index in range(2000)
+    ] + [Answer(600, 0.01, "", False)]
+
+
+def failed(findings: Findings) -> list[str]:
+    return [check.sentence for check in findings.checks if not check.held]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 5.0])
+def test_growth_is_found_under_noise_and_after_the_warm_up(slope: float) -> None:
+    found = growth(samples(slope))
+    assert found.low <= slope <= found.high
+    assert found.high - found.low < 1
+
+
+def test_a_calm_soak_holds() -> None:
+    assert failed(soak_findings(answers(failed=2), samples(0.0), [])) == []
+
+
+@pytest.mark.parametrize(
+    ("calls", "growing", "leaks", "sentence"),
+    [
+        (answers(failed=3), 0.0, [], "valid requests succeed"),
+        (answers(slower=1.5), 0.0, [], "median time"),
+        (answers(), 2.0, [], "Resident memory"),
+        (answers(), 0.0, ["9 processes, 8 before"], "left over"),
+    ],
+)
+def test_each_claim_of_a_soak_can_fail(calls: list[Answer], growing: float, leaks: list[str], sentence: str) -> None:
+    (found,) = failed(soak_findings(calls, samples(growing), leaks))
+    assert sentence in found
+
+
+def loaded(made: int, refusal_seconds: float = 0.01, other: int = 0) -> list[overload.Answer]:
+    """120 seconds at five times a capacity of ten pictures a second."""
+    rest = 6000 - made - other
+    return [
+        *(overload.Answer(index * 120 / made, index * 120 / made + 2, "") for index in range(made)),
+        *(overload.Answer(1, 1 + refusal_seconds, "RESOURCE_EXHAUSTED") for _ in range(rest)),
+        *(overload.Answer(1, 12, "DEADLINE_EXCEEDED") for _ in range(other)),
+    ]
+
+
+CAPACITY = [overload.Answer(0, 1.5, "")] * 600
+
+
+def test_an_overload_that_is_borne_holds() -> None:
+    assert failed(overload.findings(10.0, CAPACITY, loaded(1200), 120)) == []
+
+
+@pytest.mark.parametrize(
+    ("load", "sentence"),
+    [
+        (loaded(1000), "Throughput"),
+        (loaded(1200, other=5), "Every picture that is accepted"),
+        (loaded(1200, refusal_seconds=3), "A refusal is told"),
+    ],
+)
+def test_each_claim_of_an_overload_can_fail(load: list[overload.Answer], sentence: str) -> None:
+    (found,) = failed(overload.findings(10.0, CAPACITY, load, 120))
+    assert found.startswith(sentence)
