@@ -125,7 +125,8 @@ async def test_use_is_told_and_auto_goes_by_it(insight: Insight, tmp_path: Path)
     output = await insight.command(*arguments, "--steps", "1", "--size", "64x64", "-o", str(sheet))
     assert "4.00 of 1" in output
     assert "unheard-of: demo stood in for it." in output
-    assert Image.open(sheet).size == (200 + 3 * 200 + 8, 24 + 2 * 200 + 8)
+    with Image.open(sheet) as picture:
+        assert picture.size == (200 + 3 * 200 + 8, 24 + 2 * 200 + 8)
 
 
 @pytest.mark.parametrize(

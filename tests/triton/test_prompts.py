@@ -214,4 +214,5 @@ def test_from_the_command_line(bridge_address: str, tmp_path: Path) -> None:
     arguments += ["--context-mode", "light", "--steps", "2", "--size", "64x64", "--address", bridge_address]
     run = CliRunner().invoke(main, [*arguments, "-o", str(tmp_path / "star.png")])
     assert run.exit_code == 0, run.output
-    assert Image.open(tmp_path / "star.png").text["parameters"].startswith("a red star at night, soft\n")
+    with Image.open(tmp_path / "star.png") as picture:
+        assert picture.text["parameters"].startswith("a red star at night, soft\n")
