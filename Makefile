@@ -27,7 +27,7 @@ lint: .venv/develop.stamp $(PROTOS)
 
 bench: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.with_server benchmarks.adherence
+	$(BIN)/python -m benchmarks.with_server benchmarks.adherence --size 128 --size 256
 	$(BIN)/python -m benchmarks.upscaling
 
 # In under 8 minutes: one family, fewer loads, trials and pictures.

@@ -30,7 +30,7 @@ def load(options: ExportOptions) -> Checkpoint:
     name = options.checkpoint
     single_file = Path(name).is_file()
     origin = _configs_of_file(name, options.config) if single_file else name
-    index = _read_index(origin)
+    index = _read_index(origin) if options.config or not single_file else _read_index_of_file(name, origin)
     kind = _kind(index, origin)
     check_components(index, kind, origin)
     check_unet(_read_config(UNet2DConditionModel, origin, "unet"), kind)
@@ -64,6 +64,16 @@ def _configs_of_file(name: str, config: str | None) -> str:
         return str(fetch_diffusers_config(load_single_file_checkpoint(name))["pretrained_model_name_or_path"])
     except Exception as error:
         raise NotACheckpoint(f"The file {name!r} holds no checkpoint: {_first_line(error)}") from error
+
+
+def _read_index_of_file(name: str, origin: str) -> Mapping[str, Any]:
+    try:
+        return _read_index(origin)
+    except NotACheckpoint as error:
+        raise NotACheckpoint(
+            f"The file {name!r} has weights only, and the configs that fit it, those of {origin!r}, can't be reached; "
+            "name a folder that has them, and its tokenizers, with --config."
+        ) from error
 
 
 def _read_index(name: str) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from export.demo.layout import LayoutHeads, layout
 from export.demo.moving_average import MovingAverage
 from export.demo.scenes import Scene, Thing
 from export.demo.schedule import Progress
+from export.demo_family import UPSCALER
 
 
 def test_most_frequent_pair_is_merged_first() -> None:
@@ -111,5 +112,9 @@ def test_upscaler_recipe_makes_a_network_that_spandrel_loads(tmp_path: Path) -> 
     _run(train_upscaler.main, "--output", str(file), "--minutes", "0.01")
     descriptor = ModelLoader().load_from_file(file)
     assert descriptor.scale == train_upscaler.SCALE
+
+
+def test_the_upscaler_is_better_than_bicubic_interpolation() -> None:
+    upscaler = ModelLoader().load_from_file(UPSCALER).model
     small, large = train_upscaler.crop_pairs(random.Random(3), 4)
-    assert train_upscaler.gain(descriptor.model, small, large) > 0
+    assert train_upscaler.gain(upscaler, small, large) > 3

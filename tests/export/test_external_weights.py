@@ -35,8 +35,9 @@ def unet(exported: ExportReport, tmp_path: Path) -> Path:
 def run(graph: Path) -> np.ndarray:
     session = UNetSession(graph, ("cpu",), 0)
     random = np.random.default_rng(0)
-    sample, text = random.normal(size=(2, 4, 8, 12)), random.normal(size=(2, 48, session.text_width))
-    return session.run(sample.astype(np.float32), np.array([987.25, 3.5], np.float32), text.astype(np.float32))
+    sample, text = random.normal(size=(2, 4, 8, 12)), random.normal(size=(2, 48, 128))
+    conditions = {"encoder_hidden_states": text.astype(np.float32)}
+    return session.run(sample.astype(np.float32), np.array([987.25, 3.5], np.float32), conditions)
 
 
 def test_one_file_takes_them_all_and_the_graph_computes_the_same(unet: Path, tmp_path: Path) -> None:

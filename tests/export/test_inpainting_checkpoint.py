@@ -14,9 +14,11 @@ from diffusers import UNet2DConditionModel
 
 from export.config_text import from_text
 from export.demo_family import demo_options
+from export.deployment import Deployment
 from export.errors import IncompatibleFamily, UnsupportedCheckpoint
 from export.family import ExportReport, export_family
 from export.options import ExportOptions
+from export.repository import Repository
 from tests.checkpoint import CHECKPOINT
 
 
@@ -83,7 +85,10 @@ def test_it_can_be_exported_again(inpainting: ExportReport, tmp_path: Path) -> N
     shutil.copytree(inpainting.repository, repository)
     checkpoint = inpainting.repository.parent / "checkpoint"
     report = export_family(ExportOptions(str(checkpoint), "brush", repository), lambda sentence: None)
-    assert report.version == 2
+    assert (report.version, report.active) == (2, 1)
+    served = Repository(repository)
+    with served.staging() as staged:
+        Deployment.open(served, "brush").activate(staged, 2)
     assert parameters(repository, "brush_inpaint")["version"] == "2"
 
 

@@ -137,9 +137,9 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     refuse(ExportOptions(str(checkpoint), "demo", repository), error, words)
 
 
-def test_a_single_file_is_refused(checkpoint: Path, repository: Path) -> None:
+def test_a_single_file_whose_configs_are_out_of_reach_is_refused(checkpoint: Path, repository: Path) -> None:
     file = checkpoint / "unet" / "diffusion_pytorch_model.safetensors"
-    refuse(ExportOptions(str(file), "demo", repository), NotACheckpoint, "from_single_file")
+    refuse(ExportOptions(str(file), "demo", repository), NotACheckpoint, "with --config")
 
 
 @pytest.mark.parametrize("name", ["", "Demo", "1demo", "de-mo", "../demo", "catalog", "demo_unet", "d" * 64])

@@ -6,8 +6,8 @@ import pytest
 from diffusers import DDIMScheduler, PNDMScheduler
 from diffusion_engine.samplers import SAMPLERS
 
-from export.checkpoint import _named_keys
 from export.errors import UnsupportedCheckpoint
+from export.loading import _named_keys
 from export.sampling import Sampling
 
 STABLE_DIFFUSION = {

@@ -185,4 +185,4 @@ def test_a_model_of_that_name_that_is_no_upscaler_is_left_alone(tmp_path: Path) 
 def test_the_command_says_in_one_sentence_what_is_wrong(tmp_path: Path) -> None:
     result = CliRunner().invoke(upscaler_command, [str(tmp_path / "no.pth"), "--repository", str(tmp_path / "models")])
     assert result.exit_code == 1
-    assert result.output.count("\n") == 1 and result.output.startswith("Error: ")
+    assert result.stderr.count("\n") == 1 and result.stderr.startswith("Error: ")
