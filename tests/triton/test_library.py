@@ -103,9 +103,11 @@ async def test_repeats_can_be_switched_off(triton_url: str, demo: FamilyClient, 
 
 async def test_equal_requests_under_way_are_made_once_and_one_may_leave(bridge: RunningBridge) -> None:
     long = request(seed=21, steps=60)
-    streams = [bridge.images.GenerateImageStream(long) for _ in range(3)]
-    for stream in streams:
-        while (await stream.read()).stage != Progress.DENOISING:
+    streams = []
+    for _ in range(3):
+        # The first one under way, and no other, is the one that is made.
+        streams.append(bridge.images.GenerateImageStream(long))
+        while (await streams[-1].read()).stage != Progress.DENOISING:
             pass
     streams[0].cancel()
     results = []
