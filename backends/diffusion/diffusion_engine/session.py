@@ -44,6 +44,8 @@ class UNetSession:
                 )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = intra_op_thread_count
+        # A memory pattern is kept for every shape of the inputs that was ever seen: each size with each number of rows.
+        options.enable_mem_pattern = False
         self._session = onnxruntime.InferenceSession(
             str(path),
             options,
