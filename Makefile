@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 PROTOS := protos/starweave_pb2.py protos/image_library_pb2.py protos/image_insight_pb2.py
 
-.PHONY: demo serve test lint bench bench-quick verify verify-large soak fuzz proto readme
+.PHONY: demo serve test lint bench bench-quick quality verify verify-large soak fuzz proto readme
 .SILENT:
 
 # PROMPT="..." changes the prompt.
@@ -27,6 +27,9 @@ lint: .venv/develop.stamp $(PROTOS)
 
 bench: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks
+
+# How well the demo follows its prompts, and what its upscaler gains over interpolation.
+quality: .venv/develop.stamp $(PROTOS)
 	$(BIN)/python -m benchmarks.with_server benchmarks.adherence --size 128 --size 256
 	$(BIN)/python -m benchmarks.upscaling
 

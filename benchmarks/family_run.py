@@ -92,7 +92,6 @@ class FamilyRun:
         name, cores = self._family.name, os.cpu_count() or 1
         self._report(f"{name}: step costs")
         curve = self._machine.curve()
-        step = step_seconds(self._family, self._server.repository, self._plan.step_runs)
         self._report(f"{name}: the limit of bare sessions")
         limits = [
             self._loop.throughput(arrangement, self._plan.limit_seconds / 2)
@@ -106,6 +105,7 @@ class FamilyRun:
         tried = starweave_baseline.choices(cores)[: self._plan.baseline_choices]
         choices = {workers: self._choose(workers) for workers in tried} if len(tried) > 1 else {}
         workers = max(tried, key=lambda each: choices.get(each, 0.0))
+        step = step_seconds(self._family, self._server.repository, self._plan.step_runs, workers)
         self._bridge_closed(self._plan.saturated, seed=-1)
         before = server_usage()
         trials = []

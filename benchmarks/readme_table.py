@@ -16,7 +16,7 @@ _MEANINGS = {
     "latency_over_bare_loop": "one client's latency over a bare loop's",
     "step_overhead_ms": "milliseconds of a step outside the UNet",
     "throughput_over_starweave": "throughput over a diffusers pipeline behind a threaded gRPC server, 16 clients",
-    "ort_over_torch": "a UNet step in torch over one in ONNX Runtime: the part of the line above that is not ours",
+    "ort_over_torch": "a UNet step in torch over one in ONNX Runtime, both as in that server",
     "mixed_mean_gain": "mixed load: mean latency of whole-request batching over ours",
     "mixed_slowdown_p99_gain": "mixed load: p99 slowdown of whole-request batching over ours",
     "mixed_p99_over_fifo": "mixed load: our p99 latency over whole-request batching's",

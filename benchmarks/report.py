@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 
+from benchmarks.bounds import bounds, most_over_whole_request
 from benchmarks.family_run import FamilyFigures, Trial
-from benchmarks.loads import Sizes, Workload, draw
+from benchmarks.loads import Workload
 from benchmarks.policies import PolicyName
 from benchmarks.ratios import family_ratios, simulated_mixed_ratios, simulated_ratios
 from benchmarks.results import Results
 from benchmarks.served import Served
-from benchmarks.simulation import AT_LIMIT, AT_WHOLE_REQUEST, CLIENTS, SATURATED, WORKLOADS, figures, limit
+from benchmarks.simulation import AT_LIMIT, AT_WHOLE_REQUEST, CLIENTS, SATURATED, WORKLOADS, figures
 from benchmarks.statistics import Estimate, over_trials
-from benchmarks.step_curves import H200, StepCurve
+from benchmarks.step_curves import H200
 from benchmarks.targets import targets
 
 Row = Sequence[object]
@@ -61,6 +62,8 @@ def _ratios(results: Results) -> str:
         "simulated, and of the realistic and the mixed load the worse one.\n\n"
         + _table("ratio value aim reached", rows)
     )
+    if missed := bounds(results):
+        text += "\n\nWhat bounds those not reached:\n\n" + "\n".join(f"- {sentence}" for sentence in missed)
     others = [run for run in results.families if run is not results.main_family]
     for run in others:
         own = family_ratios(run)
@@ -83,7 +86,7 @@ def _family(run: FamilyFigures) -> str:
         [
             f"## Family `{run.family}`, uniform load",
             f"Milliseconds of a UNet step by its rows: {curve}. A step of two rows takes {1e3 * run.step.torch:.1f} ms "
-            f"in torch and {1e3 * run.step.onnxruntime:.1f} ms in ONNX Runtime.",
+            f"in torch and {1e3 * run.step.onnxruntime:.1f} ms in ONNX Runtime, each by {run.starweave_best}.",
             "The limit: the same graphs in bare sessions, text encoder and VAE decoder included, in pictures/s. "
             "The trials use the best.",
             _table("arrangement pictures/s", limit_rows),
@@ -236,10 +239,7 @@ def _h200_ratios(results: Results, workload: Workload) -> str:
     trials = [trial for trial in results.simulated if trial.curve == H200.name]
     at_limit = simulated_ratios(trials, workload)
     sustained = simulated_ratios(trials, workload, AT_WHOLE_REQUEST)
-    whole = over_trials(
-        [each.pictures_per_second for each in figures(trials, workload, SATURATED, PolicyName.WHOLE_REQUEST)]
-    )
-    most = _limit(H200, workload, results.plan.simulated_pictures) / whole.value
+    most = most_over_whole_request(results, workload)
     return (
         f"Simulated on the H200 curve, {workload} load: {at_limit.sim_h200_throughput_over_whole_request} times the "
         f"throughput of whole-request batching with {CLIENTS} clients, where a scheduler that filled every step would "
@@ -248,10 +248,6 @@ def _h200_ratios(results: Results, workload: Workload) -> str:
         f"batching cannot sustain, and {_percent(sustained.sim_h200_p99_cut_over_whole_request)} lower at 80 % of what "
         f"it can. Throughput is {at_limit.sim_h200_throughput_over_keyed} times that of keyed step batching."
     )
-
-
-def _limit(curve: StepCurve, workload: Workload, count: int) -> float:
-    return limit(curve, draw(workload, count, Sizes(curve.native_size, 2 * curve.native_size), 0))
 
 
 def _percent(estimate: Estimate) -> str:

@@ -1,4 +1,4 @@
-"""What the ratios are meant to reach, and what bounds one that does not."""
+"""What the ratios are meant to reach."""
 
 from __future__ import annotations
 

@@ -99,6 +99,8 @@ def _check_runs_here(config: dict[str, Any], instance_kind: str) -> None:
 
 def _session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
+    # A thread that spins between two nodes takes its core from the denoising steps beside it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for key, attribute in (
         ("intra_op_thread_count", "intra_op_num_threads"),
         ("inter_op_thread_count", "inter_op_num_threads"),

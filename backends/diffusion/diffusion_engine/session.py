@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from diffusion_engine.errors import UnsupportedConfig
+from diffusion_engine.providers import graph_hash
+from diffusion_engine.row_slices import RowSlices
 
 Array = npt.NDArray[np.float32]
 
@@ -25,7 +26,11 @@ _PROVIDERS = {
 
 
 class UNetSession:
-    """One UNet graph, loaded once; `run` may be called by one thread at a time."""
+    """One UNet graph; `run` may be called by one thread at a time.
+
+    On a processor of several cores it is loaded twice: for steps of which every core takes a slice of the rows, and for
+    those whose rows don't divide among the cores, such as a single one, in which all cores share every node.
+    """
 
     def __init__(
         self,
@@ -42,16 +47,18 @@ class UNetSession:
                     f"The parameter providers names {provider!r}, which this machine's ONNX Runtime does not offer; "
                     f"it offers {', '.join(name for name, full in _PROVIDERS.items() if full in available)}."
                 )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = intra_op_thread_count
-        # A memory pattern is kept for every shape of the inputs that was ever seen: each size with each number of rows.
-        options.enable_mem_pattern = False
+        self._graph = path
+        self._threads = intra_op_thread_count or len(os.sched_getaffinity(0))
         self._session = onnxruntime.InferenceSession(
             str(path),
-            options,
+            _options(intra_op_thread_count),
             providers=[(_PROVIDERS[provider], dict(provider_options.get(provider, {}))) for provider in providers],
         )
         _check_started(providers, self._session.get_providers())
+        self._slices: RowSlices | None = None
+        if providers == ("cpu",) and self._threads > 1:
+            single = onnxruntime.InferenceSession(str(path), _options(1), providers=[_PROVIDERS["cpu"]])
+            self._slices = RowSlices(single, self._threads)
         inputs = {item.name: item for item in self._session.get_inputs()}
         if not {"sample", "timestep"} <= set(inputs):
             raise UnsupportedConfig(
@@ -65,21 +72,29 @@ class UNetSession:
             for name, item in inputs.items()
             if name not in ("sample", "timestep")
         }
-        self._graph = path
-        self._threads = intra_op_thread_count or os.cpu_count()
 
     @property
     def fingerprint(self) -> tuple[str, ...]:
         """What a measurement of this session depends on: graph, providers, library, threads and processor."""
-        with self._graph.open("rb") as graph:
-            digest = hashlib.file_digest(graph, "sha256").hexdigest()
         providers = ",".join(self._session.get_providers())
-        return digest, providers, onnxruntime.__version__, str(self._threads), _processor()
+        threads = f"{self._threads}, {'together' if self._slices is None else 'in slices'}"
+        return graph_hash(self._graph), providers, onnxruntime.__version__, threads, _processor()
 
     def run(self, sample: Array, timestep: Array, conditions: Mapping[str, Array]) -> Array:
         """The model's output [B, C, h, w] for latents [B, C, h, w], timesteps [B] and the further inputs [B, ..]."""
-        output: Array = self._session.run(None, {"sample": sample, "timestep": timestep, **conditions})[0]
+        feeds = {"sample": sample, "timestep": timestep, **conditions}
+        if self._slices is not None and self._slices.fit(len(sample)):
+            return self._slices.run(feeds)
+        output: Array = self._session.run(None, feeds)[0]
         return output
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # A memory pattern is kept for every shape of the inputs that was ever seen: each size with each number of rows.
+    options.enable_mem_pattern = False
+    return options
 
 
 def _check_started(providers: tuple[str, ...], started: Sequence[str]) -> None:
