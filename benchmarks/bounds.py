@@ -34,18 +34,17 @@ def most_over_whole_request(results: Results, workload: Workload) -> float:
 
 
 def _throughput(results: Results) -> str:
-    run = results.main_family
+    run, cores = results.main_family, results.machine.cores
     spent = _cpu_seconds(run)
-    outside = sum(seconds for name, seconds in spent.items() if not any(graph in name for graph in _GRAPHS))
-    bare = results.machine.cores / _mean([trial.limit.pictures_per_second for trial in run.trials])
-    steps = _mean([trial.steps.step_ms for trial in run.trials])
-    rows = _mean([trial.steps.rows for trial in run.trials])
-    alone = run.curve.seconds[min(run.curve.seconds, key=lambda each: abs(each - rows))]
+    graphs = sum(seconds for name, seconds in spent.items() if any(graph in name for graph in _GRAPHS))
+    outside = sum(spent.values()) - graphs
+    bare = cores / _mean([trial.limit.pictures_per_second for trial in run.trials])
+    ours = cores / _mean([trial.bridge[run.saturated].pictures_per_second for trial in run.trials])
     return (
-        f"a picture of the bare sessions, which never wait for one another, takes {bare:.2f} CPU seconds; here bridge, "
-        f"Triton and tokenizer add {outside:.3f}, and the cores meet once a step: one of {rows:.0f} rows takes "
-        f"{steps:.0f} ms beside decoding and the rest, {1e3 * alone:.0f} ms alone. A run begins and ends with steps "
-        "that are not full."
+        f"a picture of the bare sessions, which never wait for one another, takes {bare:.3f} seconds of a core. "
+        f"Through the bridge it takes {ours:.3f}: {graphs:.3f} are its graphs', {outside:.3f} those of bridge, Triton "
+        "and tokenizer; in the rest a core is idle, as the cores meet once a step and a run begins and ends with fewer "
+        "pictures."
     )
 
 
@@ -81,10 +80,7 @@ def _growth(results: Results) -> str:
         key=lambda each: run.usage_after[each].resident / run.usage_before[each].resident,
     )
     before, after = (usage[name].resident / 2**20 for usage in (run.usage_before, run.usage_after))
-    return (
-        f"{name} went from {before:.0f} to {after:.0f} MiB while it saw numbers of rows and sizes for the first time; "
-        "`make verify PARTS=memory` shows what it does from there on."
-    )
+    return f"{name} went from {before:.0f} to {after:.0f} MiB; `make verify PARTS=memory` watches it for longer."
 
 
 def _cpu_seconds(run: FamilyFigures) -> dict[str, float]:

@@ -51,7 +51,10 @@ class PoissonRun:
 
 @dataclass(frozen=True, slots=True)
 class FamilyFigures:
-    """The measurements of one family; throughputs are compared at `saturated` clients."""
+    """The measurements of one family; throughputs are compared at `saturated` clients.
+
+    `usage_before` is that after the first trial, in which pools and caches fill, `usage_after` that after the last.
+    """
 
     family: str
     saturated: int
@@ -107,13 +110,14 @@ class FamilyRun:
         workers = max(tried, key=lambda each: choices.get(each, 0.0))
         step = step_seconds(self._family, self._server.repository, self._plan.step_runs, workers)
         self._bridge_closed(self._plan.saturated, seed=-1)
-        before = server_usage()
+        usages: list[dict[str, Usage]] = []
         trials = []
         with running_baseline(self._family.checkpoint, workers) as baseline:
             serve_closed(baseline, self._uniform(workers.workers, -1), workers.workers)
             for number in range(self._plan.trials):
                 self._report(f"{name}: trial {number + 1} of {self._plan.trials}")
                 trials.append(self._trial(number, best, baseline))
+                usages.append(server_usage())
         limit = sum(trial.limit.pictures_per_second for trial in trials) / len(trials)
         poisson = [
             self._poisson(workload, load, limit, curve) for workload in Workload for load in self._plan.poisson_loads
@@ -129,8 +133,8 @@ class FamilyRun:
             starweave_best=workers,
             trials=trials,
             poisson=poisson,
-            usage_before=before,
-            usage_after=server_usage(),
+            usage_before=usages[0],
+            usage_after=usages[-1],
             commands=self._commands,
         )
 

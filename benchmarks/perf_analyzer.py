@@ -7,7 +7,6 @@ guidance. Starts a Triton of its own unless it is given the address of one. Prin
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shlex
@@ -21,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -62,10 +62,10 @@ class PerfAnalyzer:
         Returns the measurement and the command, as one types it in the project's folder. Raises click.ClickException
         with perf_analyzer's output where it fails.
         """
-        # perf_analyzer puts the model's name before the file's name, so that it takes no folder.
         arguments = [
             *("-m", model, "-i", "grpc", "-u", triton_url, "--input-data", str(INPUTS)),
-            *("--concurrency-range", str(concurrency), "--request-count", str(requests), "-f", "latency.csv"),
+            *("--concurrency-range", str(concurrency), "--request-count", str(requests)),
+            *("--profile-export-file", "profile.json"),
         ]
         with tempfile.TemporaryDirectory() as folder:
             run = subprocess.run(
@@ -76,11 +76,10 @@ class PerfAnalyzer:
                 text=True,
                 check=False,
             )
-            table = Path(folder) / "latency.csv"
-            if run.returncode != 0 or not table.is_file():
+            profile = Path(folder) / "profile.json"
+            if run.returncode != 0 or not profile.is_file():
                 raise click.ClickException(f"perf_analyzer failed:\n{run.stdout}{run.stderr}")
-            with table.open() as lines:
-                measurement = _read(next(csv.DictReader(lines)))
+            measurement = _read(profile, concurrency)
         shown = shlex.join(["perf_analyzer", *arguments]).replace(str(INPUTS), str(INPUTS.relative_to(HERE.parent)))
         return measurement, shown
 
@@ -129,10 +128,13 @@ def show(measurements: list[Measurement]) -> None:
     Console().print(table)
 
 
-def _read(row: dict[str, str]) -> Measurement:
-    # perf_analyzer's latencies are microseconds.
-    p50, p90, p95, p99 = (float(row[f"p{percent} latency"]) / 1000 for percent in (50, 90, 95, 99))
-    return Measurement(int(row["Concurrency"]), float(row["Inferences/Second"]), p50, p90, p95, p99)
+def _read(profile: Path, concurrency: int) -> Measurement:
+    # From the requests' own nanoseconds: perf_analyzer's summary divides by a time rounded up to whole seconds.
+    (experiment,) = json.loads(profile.read_text())["experiments"]
+    spans = np.array([(each["timestamp"], each["response_timestamps"][-1]) for each in experiment["requests"]])
+    seconds = (spans[:, 1].max() - spans[:, 0].min()) / 1e9
+    p50, p90, p95, p99 = (float(each) for each in np.percentile((spans[:, 1] - spans[:, 0]) / 1e6, (50, 90, 95, 99)))
+    return Measurement(concurrency, len(spans) / seconds, p50, p90, p95, p99)
 
 
 @click.command()

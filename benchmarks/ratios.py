@@ -21,7 +21,7 @@ class FamilyRatios:
     `ensemble_over_limit` and `bridge_over_limit` are throughputs of the saturated server over the bare sessions' best;
     `latency_over_bare_loop` one client's median through the bridge over the bare loop's; `throughput_over_starweave`
     is at as many clients; `ort_over_torch` a step's time in torch over its time in ONNX Runtime, both with the
-    baseline's workers and threads; `rss_growth` the greatest growth of a server process over all trials.
+    baseline's workers and threads; `rss_growth` the greatest growth of a server process from the first trial's end.
     """
 
     ensemble_over_limit: Estimate

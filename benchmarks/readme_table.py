@@ -23,7 +23,7 @@ _MEANINGS = {
     "sim_h200_throughput_over_whole_request": "simulated, H200: throughput over whole-request batching",
     "sim_h200_p99_cut_over_whole_request": "simulated, H200: part of the p99 latency that is saved",
     "sim_h200_throughput_over_keyed": "simulated, H200: throughput over keyed step batching",
-    "rss_growth": "resident memory after all trials over before",
+    "rss_growth": "resident memory after the last trial over that after the first",
 }
 
 
