@@ -17,7 +17,7 @@ from export.errors import IncompatibleFamily
 from export.family import ExportReport, export_family
 from export.model_configs import PARTS
 from export.repository import Repository
-from export.verification import FP32_TOLERANCE
+from export.verification import FP16_TOLERANCE, FP32_TOLERANCE
 from tests.checkpoint import CHECKPOINT
 
 GRAPHS = [part for part in PARTS if part not in ("tokenizer", "text_encoder_2")]
@@ -128,3 +128,10 @@ def test_a_family_of_other_models_is_refused(exported: ExportReport, tmp_path: P
     shutil.copytree(exported.repository, repository, ignore=shutil.ignore_patterns("demo_inpaint*"))
     with pytest.raises(IncompatibleFamily, match=r"demo_inpaint, demo_inpaint_encoder.*another name"):
         export_family(demo_options(repository, CHECKPOINT), lambda sentence: None)
+
+
+def test_only_larger_pictures_are_given_more_and_never_more_than_half_precision() -> None:
+    assert FP32_TOLERANCE.summed_over(64 * 64) == FP32_TOLERANCE.summed_over(128 * 128) == FP32_TOLERANCE
+    assert FP32_TOLERANCE.summed_over(512 * 512).relative == pytest.approx(16 * FP32_TOLERANCE.relative)
+    assert FP32_TOLERANCE.summed_over(8192 * 8192).relative == FP16_TOLERANCE.relative
+    assert FP16_TOLERANCE.summed_over(512 * 512) == FP16_TOLERANCE
