@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import tritonclient.grpc as triton_grpc
 
 from standalone.client import MODELS, SERVICE, Health, connect, health
 from standalone.ports import LOOPBACK, free_port
@@ -77,10 +78,12 @@ class SupervisedServer:
         return f"{LOOPBACK}:{self.port}"
 
     def wait_until_ready(self, seconds: float = _START_SECONDS) -> None:
-        """Waits until its models serve. Raises ServerNotReady."""
+        """Waits until its models serve, upscalers too. Raises ServerNotReady."""
         deadline = time.monotonic() + seconds
         with connect(self.address) as channel:
-            while not all(health(channel, name) is Health.SERVING for name in (SERVICE, MODELS)):
+            while not (
+                all(health(channel, name) is Health.SERVING for name in (SERVICE, MODELS)) and self._is_complete()
+            ):
                 if self.process.exit_status is not None or time.monotonic() > deadline:
                     raise ServerNotReady(self.process.log_tail(30))
                 time.sleep(0.1)
@@ -116,6 +119,19 @@ class SupervisedServer:
     def stop(self) -> None:
         """Stops all of it."""
         self.process.stop()
+
+    def _is_complete(self) -> bool:
+        """Tells whether Triton has loaded every model.
+
+        The bridge serves before it has upscalers loaded, and each Python model brings some 36 threads of Triton's: a
+        pool of 32 and what watches its process.
+        """
+        models = [path.parent.name for path in self.repository.glob("*/config.pbtxt")]
+        try:
+            with triton_grpc.InferenceServerClient(self.triton_grpc()) as client:
+                return all(client.is_model_ready(model) for model in models)
+        except (psutil.NoSuchProcess, triton_grpc.InferenceServerException):
+            return False
 
     def _one(self, pattern: str) -> psutil.Process:
         for child in psutil.Process(self.process.command_pid).children(recursive=True):

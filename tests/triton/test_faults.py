@@ -16,7 +16,7 @@ from tests.deploy.programs import program
 # A busy machine may need minutes to start Triton again: pictures wait for it here, and clients for them.
 PATIENCE_SECONDS = 200
 # It is started again in the same way as one whose model process is dead.
-FULL_ONLY = {"kill -9 of Triton", "a version that fails to load", "slow readers", "clock jumps"}
+FULL_ONLY = {"kill -9 of Triton", "slow readers", "clock jumps"}
 SMALL = [fault for fault in FAULTS.values() if fault.name not in FULL_ONLY]
 
 
