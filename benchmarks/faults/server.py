@@ -53,7 +53,8 @@ class SupervisedServer:
     """`starweave serve` in a process of its own.
 
     Args:
-        folder: takes its logs and its cache.
+        folder: takes its logs, its cache and its library, which is empty: one from an earlier run would answer the same
+            requests with that run's pictures.
         repository: its model repository.
         environment: added to that of this process.
     """
@@ -64,8 +65,9 @@ class SupervisedServer:
         self.port = free_port(27051)
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "standalone.command", "serve", f"--host={LOOPBACK}", f"--port={self.port}"]
+        folders = [f"--repository={repository}", f"--folder={folder / 'work'}", f"--library={folder / 'library'}"]
         self.process = ChildProcess(
-            [*command, f"--repository={repository}", f"--folder={folder / 'work'}"],
+            [*command, *folders],
             folder / "serve.log",
             {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(_PROJECT), **(environment or {})},
             _PROJECT,
