@@ -18,7 +18,7 @@ from standalone.stack import StackSettings
 _CALLERS = 6
 # Pools of threads, caches and the memory for every shape that is drawn grow to their size first. Counted in calls: a
 # slow or busy machine takes longer for that.
-_WARM_UP_CALLS = 1000
+_WARM_UP_CALLS = 3000
 _LEAST_SUCCESS = 0.999
 _MOST_GROWTH = 1.0
 # How much the second half's median may differ from the first's.
@@ -30,21 +30,22 @@ def soak(folder: Path, say: Callable[[str], None], seconds: float) -> Findings:
     server = SupervisedServer(folder, StackSettings().repository)
     try:
         server.wait_until_ready()
-        say(f"{_CALLERS} clients, {_WARM_UP_CALLS} calls to warm up.")
-        warm_up = asyncio.run(
-            call_until(server.address, range(_CALLERS), lambda answers: len(answers) >= _WARM_UP_CALLS)
-        )
-        say(f"The same for {seconds:.0f} s.")
-        before = server.holdings()
-        until = time.monotonic() + seconds
-        # With other seeds: no picture is asked for twice.
-        seeds = range(_CALLERS, 2 * _CALLERS)
-        with MemoryWatch(server.process.command_pid) as memory:
-            answers = asyncio.run(call_until(server.address, seeds, lambda _: time.monotonic() >= until))
-        leaks = server.holdings().more_than(before)
+        return asyncio.run(_soak(server, say, seconds))
     finally:
         server.stop()
-    return findings(warm_up, answers, memory.samples, leaks)
+
+
+async def _soak(server: SupervisedServer, say: Callable[[str], None], seconds: float) -> Findings:
+    say(f"{_CALLERS} clients, {_WARM_UP_CALLS} calls to warm up.")
+    warm_up = await call_until(server.address, range(_CALLERS), lambda answers: len(answers) >= _WARM_UP_CALLS)
+    say(f"The same for {seconds:.0f} s.")
+    before = server.holdings()
+    until = time.monotonic() + seconds
+    # With other seeds: no picture is asked for twice.
+    seeds = range(_CALLERS, 2 * _CALLERS)
+    with MemoryWatch(server.process.command_pid) as memory:
+        answers = await call_until(server.address, seeds, lambda _: time.monotonic() >= until)
+    return findings(warm_up, answers, memory.samples, server.holdings().more_than(before))
 
 
 def findings(warm_up: list[Answer], answers: list[Answer], samples: list[Sample], leaks: list[str]) -> Findings:
