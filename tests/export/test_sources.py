@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from export.known_models import usual_names
 from export.loading import load
 from export.lora import Lora
 from export.options import ExportOptions
+from export.progress import no_bar
+from export.source import LoraSource, Source, VaeSource, sha256
 from tests import small_checkpoints
 from tests.loras import write_lora
 from tests.single_files import write_single_file, write_vae_file
 
 KINDS = small_checkpoints.kinds()
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,31 @@ def test_another_vae_takes_the_place_of_the_checkpoints_own(folder: Path, tmp_pa
     else:
         vae.save_pretrained(source / "vae" if form == "checkpoint" else source)
     assert_same_weights(load(options(folder, vae=str(source))).vae, vae)
+    if form != "file":
+        (source / "notes.md").write_text("not read")
+    found = Source.of("mine", options(folder, vae=str(source)), no_bar).vae
+    inside = {
+        "folder": {"config.json", WEIGHTS},
+        "checkpoint": {"vae/config.json", f"vae/{WEIGHTS}"},
+        "file": {"file.safetensors"},
+    }[form]
+    assert found == VaeSource(
+        source.name, {name: sha256(source if form == "file" else source / name) for name in inside}
+    )
+
+
+def test_the_files_of_loras_are_in_the_record(folder: Path, tmp_path: Path) -> None:
+    files = []
+    for text in ("one", "other"):
+        files.append(tmp_path / f"{text}.safetensors")
+        files[-1].write_text(text)
+    loras = (Lora(files[0], 0.5), Lora(files[1], -1.5))
+    source = Source.of("mine", options(folder, loras=loras), no_bar)
+    assert source.vae is None
+    assert source.loras == (
+        LoraSource("one.safetensors", 0.5, hashlib.sha256(b"one").hexdigest()),
+        LoraSource("other.safetensors", -1.5, hashlib.sha256(b"other").hexdigest()),
+    )
 
 
 def _text(path: Path) -> Path:
