@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from safetensors.torch import save_file
 
 from export.errors import ExportError, IncompleteCheckpoint, InvalidLora, InvalidOption, InvalidVae, NotACheckpoint
@@ -48,17 +48,17 @@ def assert_same_weights(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
         torch.testing.assert_close(tensor, other[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_a_single_file_holds_the_weights_of_its_folder(folder: Path, tmp_path: Path) -> None:
-    theirs = pipeline(folder)
+@pytest.mark.parametrize(("name", "sampler"), [("sd1", "pndm"), ("sdxl", "euler")])
+def test_a_single_file_holds_the_weights_of_its_folder(tmp_path: Path, name: str, sampler: str) -> None:
+    folder = small_checkpoints.save(KINDS[name], tmp_path / "checkpoint")
+    theirs = DiffusionPipeline.from_pretrained(folder)
     checkpoint = load(options(write_single_file(theirs, tmp_path / "v1-5-pruned.safetensors"), config=str(folder)))
     assert checkpoint.source == "v1-5-pruned"
-    for ours, part in (
-        (checkpoint.unet, "unet"),
-        (checkpoint.vae, "vae"),
-        (checkpoint.text_encoders[0], "text_encoder"),
-    ):
-        assert_same_weights(ours, getattr(theirs, part))
-    assert checkpoint.sampling.default == "pndm"
+    encoders = [theirs.text_encoder, theirs.text_encoder_2] if name == "sdxl" else [theirs.text_encoder]
+    parts = [checkpoint.unet, checkpoint.vae, *checkpoint.text_encoders]
+    for ours, other in zip(parts, [theirs.unet, theirs.vae, *encoders], strict=True):
+        assert_same_weights(ours, other)
+    assert checkpoint.sampling.default == sampler
 
 
 def test_loras_are_added_by_their_weights(folder: Path, tmp_path: Path) -> None:
