@@ -6,7 +6,7 @@ import asyncio
 import io
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,19 +103,18 @@ class Caller:
         return ""
 
 
-async def call_for(address: str, callers: int, seconds: float) -> list[Answer]:
-    """Lets `callers` call one after the other for `seconds`."""
+async def call_until(address: str, seeds: Iterable[int], is_over: Callable[[Sequence[Answer]], bool]) -> list[Answer]:
+    """Lets a caller of each seed call again and again until `is_over` says so of the answers, the oldest first."""
     answers: list[Answer] = []
-    until = time.monotonic() + seconds
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
         stub = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
 
         async def one(seed: int) -> None:
             caller = Caller(stub, seed)
-            while time.monotonic() < until:
+            while not is_over(answers):
                 answers.append(await caller.call())
 
-        await asyncio.gather(*(one(seed) for seed in range(callers)))
+        await asyncio.gather(*(one(seed) for seed in seeds))
     return answers
 
 

@@ -15,8 +15,6 @@ from benchmarks.statistics import Estimate, bootstrap
 _INTERVAL_SECONDS = 1.0
 # Samples that follow one another hang together; means over some seconds hardly do.
 _WINDOW_SECONDS = 10.0
-# Pools and caches grow to their size first.
-_WARM_UP = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +54,13 @@ class MemoryWatch:
 
 
 def growth(samples: list[Sample]) -> Estimate:
-    """The slope of resident memory after the warm-up in MB a minute, with its 95 % interval.
+    """The slope of resident memory in MB a minute, with its 95 % interval.
 
     The interval is the percentile bootstrap's over windows of ten seconds.
     """
-    began, ended = samples[0].at, samples[-1].at
-    counted = [each for each in samples if each.at >= began + _WARM_UP * (ended - began)]
     windows: dict[int, list[Sample]] = {}
-    for sample in counted:
-        windows.setdefault(int((sample.at - began) / _WINDOW_SECONDS), []).append(sample)
+    for sample in samples:
+        windows.setdefault(int((sample.at - samples[0].at) / _WINDOW_SECONDS), []).append(sample)
     points = [
         (np.mean([each.at for each in window]) / 60, np.mean([each.resident for each in window]) / 1e6)
         for window in windows.values()
