@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import fetch_diffusers_config, load_single_file_checkpoint
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import CLIPTokenizerFast
 
 from export import lora
@@ -63,7 +64,7 @@ def _configs_of_file(name: str, config: str | None) -> str:
     try:
         return str(fetch_diffusers_config(load_single_file_checkpoint(name))["pretrained_model_name_or_path"])
     except Exception as error:
-        raise NotACheckpoint(f"The file {name!r} holds no checkpoint: {_first_line(error)}") from error
+        raise NotACheckpoint(f"The file {name!r} holds no checkpoint: {_reason(error)}") from error
 
 
 def _read_index_of_file(name: str, origin: str) -> Mapping[str, Any]:
@@ -85,7 +86,7 @@ def _read_index(name: str) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise NotACheckpoint(
             f"{name!r} is neither a diffusers folder nor a checkpoint on the Hugging Face Hub that can be reached "
-            f"from here: {_first_line(error)}"
+            f"from here: {_reason(error)}"
         ) from error
     if not isinstance(index, dict):
         raise NotACheckpoint(f"The model_index.json of {name!r} holds no object; give a diffusers folder.")
@@ -106,7 +107,7 @@ def _read_config(component: Any, name: str, folder: str) -> Mapping[str, Any]:
         config: Mapping[str, Any] = component.load_config(name, subfolder=folder)
     except (OSError, ValueError) as error:
         raise IncompleteCheckpoint(
-            f"The checkpoint {name!r} has no config for its {folder}: {_first_line(error)}"
+            f"The checkpoint {name!r} has no config for its {folder}: {_reason(error)}"
         ) from error
     return config
 
@@ -119,14 +120,14 @@ def _load_pipeline(name: str, origin: str, kind: PipelineKind, single_file: bool
         return kind.pipeline.from_pretrained(name, **settings)
     except Exception as error:
         # What is wrong with a file decides which of a dozen exceptions the loaders raise.
-        raise IncompleteCheckpoint(f"The checkpoint {name!r} can't be loaded: {_first_line(error)}") from error
+        raise IncompleteCheckpoint(f"The checkpoint {name!r} can't be loaded: {_reason(error)}") from error
 
 
 def _load_tokenizer(name: str, folder: str) -> CLIPTokenizerFast:
     try:
         return CLIPTokenizerFast.from_pretrained(name, subfolder=folder)
     except Exception as error:
-        raise IncompleteCheckpoint(f"The {folder} of {name!r} can't be loaded: {_first_line(error)}") from error
+        raise IncompleteCheckpoint(f"The {folder} of {name!r} can't be loaded: {_reason(error)}") from error
 
 
 def _load_vae(name: str, origin: str) -> Any:
@@ -141,7 +142,7 @@ def _load_vae(name: str, origin: str) -> Any:
             folder = "vae" if (Path(name) / "vae").is_dir() else None
             vae = AutoencoderKL.from_pretrained(name, subfolder=folder, torch_dtype=torch.float32)
     except Exception as error:
-        raise InvalidVae(f"The VAE {name!r} can't be loaded: {_first_line(error)}") from error
+        raise InvalidVae(f"The VAE {name!r} can't be loaded: {_reason(error)}") from error
     check_vae(vae.config)
     return vae
 
@@ -157,5 +158,9 @@ def _named_keys(scheduler: Any) -> dict[str, object]:
     }
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """The first line of what an error says."""
+    # diffusers says of everything that it can't fetch that it does not exist.
+    if isinstance(error.__context__, LocalEntryNotFoundError):
+        return "the Hub can't be reached, and nothing of that name was fetched before"
     return str(error).strip().partition("\n")[0]

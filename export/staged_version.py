@@ -68,7 +68,7 @@ class StagedVersion:
                 file.unlink()
 
     def _record(self, comparisons: Sequence[Comparison], quality: Quality | None, bar: Bar) -> None:
-        source = Source.of(self.parameters.source, self.options.checkpoint, bar)
+        source = Source.of(self.parameters.source, self.options, bar)
         with bar("Writing records", len(self.folders)) as advance:
             for part, folder in self.folders.items():
                 Record(

@@ -115,6 +115,8 @@ class Triton:
 
     def start(self) -> None:
         """Starts the process; `is_ready` tells when it serves."""
+        # One that somebody else killed was never stopped.
+        self._remove_shared_memory()
         self._process = ChildProcess(
             self._command_line(),
             self.log,
@@ -158,8 +160,7 @@ class Triton:
         """Stops it if it runs, and removes what a killed one leaves in shared memory."""
         if self._process is not None:
             self._process.stop()
-        for region in SHARED_MEMORY.glob(f"{self.shared_memory_prefix}*"):
-            region.unlink(missing_ok=True)
+        self._remove_shared_memory()
 
     def kill(self) -> None:
         """Ends it without waiting for its requests: for one whose model process is dead, since those never end."""
@@ -170,6 +171,10 @@ class Triton:
     def log_tail(self, lines: int = 15) -> str:
         """The newest lines of its log."""
         return self._running().log_tail(lines)
+
+    def _remove_shared_memory(self) -> None:
+        for region in SHARED_MEMORY.glob(f"{self.shared_memory_prefix}*"):
+            region.unlink(missing_ok=True)
 
     def _running(self) -> ChildProcess:
         if self._process is None:

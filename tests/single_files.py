@@ -1,7 +1,7 @@
-"""Single files of weights as Stable Diffusion was first published in, made of diffusers components.
+"""Single files of weights as Stable Diffusion and SDXL were first published in, made of diffusers components.
 
-The names are those that `convert_ldm_unet_checkpoint`, `convert_ldm_vae_checkpoint` and `convert_ldm_clip_checkpoint`
-of diffusers translate back.
+The names are those that `convert_ldm_unet_checkpoint`, `convert_ldm_vae_checkpoint`, `convert_ldm_clip_checkpoint` and
+`convert_open_clip_checkpoint` of diffusers translate back.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers.loaders.single_file_utils import DIFFUSERS_TO_LDM_MAPPING
 from safetensors.torch import save_file
 from torch import Tensor
@@ -26,14 +27,28 @@ _RESNET = {
 _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 
 
+# Of a layer of SDXL's second text encoder; queries, keys and values are one there.
+_OPEN_CLIP = {
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn.out_proj": "attn.out_proj",
+}
+
+
 def write_single_file(pipeline: Any, file: Path) -> Path:
-    """Writes UNet, VAE and text encoder of a StableDiffusionPipeline."""
-    encoder = pipeline.text_encoder.state_dict()
+    """Writes UNet, VAE and text encoders of a StableDiffusionPipeline or StableDiffusionXLPipeline."""
+    is_xl = hasattr(pipeline, "text_encoder_2")
+    encoder = "conditioner.embedders.0" if is_xl else "cond_stage_model"
     weights = {
         **{f"model.diffusion_model.{name}": tensor for name, tensor in _unet(pipeline.unet)},
         **{f"first_stage_model.{name}": tensor for name, tensor in _vae(pipeline.vae)},
-        **{f"cond_stage_model.transformer.{name}": tensor for name, tensor in encoder.items()},
+        **{f"{encoder}.transformer.{name}": tensor for name, tensor in _clip(pipeline.text_encoder)},
     }
+    if is_xl:
+        second = _open_clip(pipeline.text_encoder_2)
+        weights |= {f"conditioner.embedders.1.model.{name}": tensor for name, tensor in second}
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, file)
     return file
 
@@ -44,8 +59,33 @@ def write_vae_file(vae: Any, file: Path) -> Path:
     return file
 
 
+def _clip(encoder: Any) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in encoder.state_dict().items():
+        # Newer versions of transformers leave the prefix out where there is no projection.
+        yield name if name.startswith("text_") else f"text_model.{name}", tensor
+
+
+def _open_clip(encoder: Any) -> Iterator[tuple[str, Tensor]]:
+    plain: Mapping[str, str] = DIFFUSERS_TO_LDM_MAPPING["openclip"]["layers"]
+    weights = dict(_clip(encoder))
+    for name, tensor in weights.items():
+        if name in plain:
+            yield plain[name], tensor.T if name == "text_projection.weight" else tensor
+            continue
+        found = re.fullmatch(r"text_model\.encoder\.layers\.(\d+)\.(.*)\.(weight|bias)", name)
+        assert found is not None, name
+        layer, part, leaf = found.groups()
+        place = f"transformer.resblocks.{layer}."
+        if part in _OPEN_CLIP:
+            yield f"{place}{_OPEN_CLIP[part]}.{leaf}", tensor
+        elif part == "self_attn.q_proj":
+            each = [weights[f"text_model.encoder.layers.{layer}.self_attn.{kind}_proj.{leaf}"] for kind in "qkv"]
+            yield f"{place}attn.in_proj_{leaf}", torch.cat(each)
+
+
 def _unet(unet: Any) -> Iterator[tuple[str, Tensor]]:
-    plain: Mapping[str, str] = DIFFUSERS_TO_LDM_MAPPING["unet"]["layers"]
+    names = DIFFUSERS_TO_LDM_MAPPING["unet"]
+    plain: Mapping[str, str] = names["layers"] | names["addition_embed_type"]
     layers = unet.config.layers_per_block
     for name, tensor in unet.state_dict().items():
         if name in plain:

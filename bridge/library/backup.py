@@ -8,13 +8,13 @@ import gzip
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from bridge.library.blobs import BlobStore, digest
 from bridge.library.database import Database, insert
@@ -98,8 +98,7 @@ def restore(database: Database, store: BlobStore, folder: Path) -> Manifest:
             raise LibraryRefused("The library holds pictures already; restore into an empty one.")
         for document in _read_documents(folder):
             if reset := document.get("preference_reset"):
-                row = insert(connection, preference_resets).values(reset)
-                connection.execute(row.on_conflict_do_nothing())
+                _add_reset(connection, reset)
                 continue
             record, rating = _read_record(document)
             if record.blob not in restored:
@@ -120,6 +119,14 @@ def _snapshot(database: Database) -> Iterator[str]:
             image = image_of(row)
             rating = None if image.rating is None else asdict(image.rating)
             yield json.dumps({"record": image.record.as_mapping(), "rating": rating}) + "\n"
+
+
+def _add_reset(connection: Connection, reset: Mapping[str, Any]) -> None:
+    row = insert(connection, preference_resets).values(reset)
+    # A library without pictures may know of resets; the latest counts.
+    is_later = row.excluded.reset_at > preference_resets.c.reset_at
+    changed = {"reset_at": row.excluded.reset_at}
+    connection.execute(row.on_conflict_do_update(index_elements=["user_id"], set_=changed, where=is_later))
 
 
 def _copy(source: BlobStore, target: BlobStore, name: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bridge.settings import ENVIRONMENT_PREFIX, Settings
 from tests.deploy.compose import PROJECT, ComposeRefused, resolve
@@ -44,6 +45,19 @@ def test_only_envoy_and_grafana_are_reachable_and_from_this_machine_only(service
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert published.keys() == {"envoy", "grafana"}
     assert {port["host_ip"] for ports in published.values() for port in ports} == {"127.0.0.1"}
+
+
+def test_grafana_finds_the_librarys_database(services: dict[str, dict[str, Any]]) -> None:
+    folder = PROJECT / "deploy" / "grafana" / "provisioning" / "datasources"
+    (source,) = yaml.safe_load((folder / "library.yaml").read_text())["datasources"]
+    grafana, postgres = services["grafana"], services["postgres"]
+    assert source["url"] == "postgres:5432" and "data" in grafana["networks"] and "data" in postgres["networks"]
+    assert source["jsonData"]["database"] == postgres["environment"]["POSTGRES_DB"]
+    # The password that the role is made with, by the script that is mounted.
+    password = grafana["environment"][source["secureJsonData"]["password"].removeprefix("$")]
+    assert password == postgres["environment"]["STARWEAVE_GRAFANA_PASSWORD"]
+    scripts = {mount["target"]: mount["source"] for mount in postgres["volumes"]}["/docker-entrypoint-initdb.d"]
+    assert f"CREATE ROLE {source['user']} " in (Path(scripts) / "grafana.sh").read_text()
 
 
 def test_a_triton_is_reached_by_its_own_bridge_and_prometheus_only(services: dict[str, dict[str, Any]]) -> None:

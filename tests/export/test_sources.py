@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from safetensors.torch import save_file
 
 from export.errors import ExportError, IncompleteCheckpoint, InvalidLora, InvalidOption, InvalidVae, NotACheckpoint
@@ -16,11 +17,14 @@ from export.known_models import usual_names
 from export.loading import load
 from export.lora import Lora
 from export.options import ExportOptions
+from export.progress import no_bar
+from export.source import LoraSource, Source, VaeSource, sha256
 from tests import small_checkpoints
 from tests.loras import write_lora
 from tests.single_files import write_single_file, write_vae_file
 
 KINDS = small_checkpoints.kinds()
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +48,17 @@ def assert_same_weights(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
         torch.testing.assert_close(tensor, other[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_a_single_file_holds_the_weights_of_its_folder(folder: Path, tmp_path: Path) -> None:
-    theirs = pipeline(folder)
+@pytest.mark.parametrize(("name", "sampler"), [("sd1", "pndm"), ("sdxl", "euler")])
+def test_a_single_file_holds_the_weights_of_its_folder(tmp_path: Path, name: str, sampler: str) -> None:
+    folder = small_checkpoints.save(KINDS[name], tmp_path / "checkpoint")
+    theirs = DiffusionPipeline.from_pretrained(folder)
     checkpoint = load(options(write_single_file(theirs, tmp_path / "v1-5-pruned.safetensors"), config=str(folder)))
     assert checkpoint.source == "v1-5-pruned"
-    for ours, part in (
-        (checkpoint.unet, "unet"),
-        (checkpoint.vae, "vae"),
-        (checkpoint.text_encoders[0], "text_encoder"),
-    ):
-        assert_same_weights(ours, getattr(theirs, part))
-    assert checkpoint.sampling.default == "pndm"
+    encoders = [theirs.text_encoder, theirs.text_encoder_2] if name == "sdxl" else [theirs.text_encoder]
+    parts = [checkpoint.unet, checkpoint.vae, *checkpoint.text_encoders]
+    for ours, other in zip(parts, [theirs.unet, theirs.vae, *encoders], strict=True):
+        assert_same_weights(ours, other)
+    assert checkpoint.sampling.default == sampler
 
 
 def test_loras_are_added_by_their_weights(folder: Path, tmp_path: Path) -> None:
@@ -90,6 +94,31 @@ def test_another_vae_takes_the_place_of_the_checkpoints_own(folder: Path, tmp_pa
     else:
         vae.save_pretrained(source / "vae" if form == "checkpoint" else source)
     assert_same_weights(load(options(folder, vae=str(source))).vae, vae)
+    if form != "file":
+        (source / "notes.md").write_text("not read")
+    found = Source.of("mine", options(folder, vae=str(source)), no_bar).vae
+    inside = {
+        "folder": {"config.json", WEIGHTS},
+        "checkpoint": {"vae/config.json", f"vae/{WEIGHTS}"},
+        "file": {"file.safetensors"},
+    }[form]
+    assert found == VaeSource(
+        source.name, {name: sha256(source if form == "file" else source / name) for name in inside}
+    )
+
+
+def test_the_files_of_loras_are_in_the_record(folder: Path, tmp_path: Path) -> None:
+    files = []
+    for text in ("one", "other"):
+        files.append(tmp_path / f"{text}.safetensors")
+        files[-1].write_text(text)
+    loras = (Lora(files[0], 0.5), Lora(files[1], -1.5))
+    source = Source.of("mine", options(folder, loras=loras), no_bar)
+    assert source.vae is None
+    assert source.loras == (
+        LoraSource("one.safetensors", 0.5, hashlib.sha256(b"one").hexdigest()),
+        LoraSource("other.safetensors", -1.5, hashlib.sha256(b"other").hexdigest()),
+    )
 
 
 def _text(path: Path) -> Path:

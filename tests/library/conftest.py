@@ -79,7 +79,7 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
     request.getfixturevalue("s3")
     database = Database(Location(tmp_path, url).database_url)
     with database.writing() as connection:
-        connection.execute(text("TRUNCATE images, prompts, blobs RESTART IDENTITY"))
+        connection.execute(text("TRUNCATE images, prompts, blobs, preference_resets RESTART IDENTITY"))
     database.close()
     return Location(tmp_path / "library", url, f"s3://{BUCKET}/{uuid.uuid4().hex}")
 

@@ -81,11 +81,13 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     "words", [("bin/tritonserver",), ("stub", "demo_unet"), ("-m bridge",)], ids=["triton", "model process", "bridge"]
 )
 def test_what_dies_is_started_again(serve: Serve, words: tuple[str, ...]) -> None:
-    ready = serve.times_ready()
-    victim = serve.find(*words)
+    ready, regions = serve.times_ready(), set(_shared_memory(serve))
+    victim, triton = serve.find(*words), serve.find("bin/tritonserver")
     victim.kill()
     serve.wait_until_ready(ready + 1)
     assert serve.find(*words).pid != victim.pid
+    if serve.find("bin/tritonserver").pid != triton.pid:
+        assert not regions & set(_shared_memory(serve)), "the former Triton's memory is given back"
     with connect(f"localhost:{serve.port}") as channel:
         request = starweave_pb2.ImageRequest(prompt="a red circle", settings=starweave_pb2.ImageSettings(steps=2))
         response = image_service(channel).GenerateImage(request, timeout=60)

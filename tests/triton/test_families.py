@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,14 +17,18 @@ import numpy.typing as npt
 import pytest
 import torch
 import tritonclient.grpc as triton_grpc
+from click.testing import CliRunner
 from PIL import Image
 
+from export.command import export
 from export.config_text import from_text, to_text
 from export.family import export_family
 from export.model_configs import catalog
 from export.options import ExportOptions
+from export.source import sha256
 from standalone.triton import Triton, TritonPorts
 from tests import small_checkpoints
+from tests.loras import write_lora
 from tests.small_checkpoints import PIXELS
 from tests.triton.conftest import START_SECONDS
 from tests.triton.diffusers_reference import CLOSE_DB, CLOSE_LATENTS, FAR_DB, psnr
@@ -157,6 +162,46 @@ def test_text_to_image_equals_the_kinds_own_pipeline(served: Served, name: str) 
         assert psnr(family.decoded(other_latents), picture) < FAR_DB, "another pooled embedding makes the same picture"
     rows = 1 if name in FEW_STEPS or name == "lcm" else 2
     assert made.info["mean_rows"] == rows
+
+
+def test_a_lora_and_another_vae_make_the_pictures_of_the_pipeline_that_has_them(served: Served, tmp_path: Path) -> None:
+    checkpoint = small_checkpoints.save(KINDS["sdxl"], tmp_path / "checkpoint")
+    own = diffusers.StableDiffusionXLPipeline.from_pretrained(checkpoint)
+    lora = write_lora(own, tmp_path / "style.safetensors", seed=4)
+    vae = small_checkpoints.vae(seed=7)
+    vae.save_pretrained(tmp_path / "vae")
+    options = ["--name", "altered", "--repository", served.repository, "--no-quality"]
+    options += ["--lora", f"{lora}:0.8", "--vae", tmp_path / "vae"]
+    exported = CliRunner().invoke(export, [str(each) for each in (checkpoint, *options)])
+    assert exported.exit_code == 0, exported.output
+    source = json.loads((served.repository / "altered_unet" / "1" / "export.json").read_text())["source"]
+    assert source["loras"] == [{"name": "style.safetensors", "weight": 0.8, "sha256": sha256(lora)}]
+    assert source["vae"]["sha256"]["config.json"] == sha256(tmp_path / "vae" / "config.json")
+
+    family = FamilyClient(served.client, "altered", text_encoders=("", "_2"), kinds=("",))
+    family.load()
+    ours: dict[str, Any] = {"STEPS": 4, "GUIDANCE_SCALE": 6.0, "SEED": SEED, "WIDTH": WIDTH, "HEIGHT": HEIGHT}
+    theirs: dict[str, Any] = {"num_inference_steps": 4, "guidance_scale": 6.0, "width": WIDTH, "height": HEIGHT}
+    made, latents = family.picture(PROMPT=PROMPT, **ours).image, family.latents(PROMPT, **ours)
+
+    def pipeline(weight: float, vae: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = diffusers.StableDiffusionXLPipeline.from_pretrained(checkpoint)
+            found.vae = vae or found.vae
+            if weight:
+                found.load_lora_weights(lora.parent, weight_name=lora.name, adapter_name="style")
+                found.set_adapters(["style"], [weight])
+        found.set_progress_bar_config(disable=True)
+        return found
+
+    expected, picture = paint(pipeline(0.8, vae), prompt=PROMPT, **theirs)
+    assert_close(latents, expected)
+    assert psnr(made, picture) >= CLOSE_DB
+    # Neither is without effect, nor the weight.
+    for weight, other_vae in ((0.0, vae), (0.4, vae), (0.8, None)):
+        _, other = paint(pipeline(weight, other_vae), prompt=PROMPT, **theirs)
+        assert psnr(made, other) < FAR_DB, f"the LoRA at {weight}, another VAE: {other_vae is not None}"
 
 
 @pytest.mark.parametrize(
