@@ -17,9 +17,8 @@ demo: .venv/serve.stamp $(PROTOS)
 serve: .venv/serve.stamp $(PROTOS)
 	$(BIN)/starweave serve
 
-# Tests with servers, which mostly wait, run beside the others.
 test: .venv/develop.stamp $(PROTOS)
-	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+	$(BIN)/python -m pytest
 
 lint: .venv/develop.stamp $(PROTOS)
 	$(BIN)/ruff check

@@ -208,7 +208,9 @@ async def test_the_limits_are_settings(triton_url: str) -> None:
 async def test_a_busy_server_decodes_no_pictures(triton_url: str) -> None:
     async with running(triton_url, max_in_flight=1) as bridge:
         first = bridge.images.GenerateImageStream(request(file(scene(256, 256)), steps=100, strength=1.0))
-        await first.read()
+        # Its place is taken once it is being made, not with the first message.
+        while (await first.read()).stage != starweave_pb2.ImageProgress.DENOISING:
+            pass
         call = bridge.images.GenerateImage(request(b"no picture"))
         assert "The server is busy with 1 pictures" in (await call).error
         assert await codes(call) == ["RESOURCE_EXHAUSTED"]
