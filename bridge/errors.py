@@ -32,6 +32,18 @@ class Overloaded(BridgeError):
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+class WaitingRoomFull(Overloaded):
+    """As many pictures wait for the model's engine as may."""
+
+
+class TooLate(Overloaded):
+    """The picture could not be finished in the time that it has: it would take `expected` seconds."""
+
+    def __init__(self, text: str, expected: float) -> None:
+        super().__init__(text)
+        self.expected = expected
+
+
 class LimitReached(Overloaded):
     """A user or an API key asks for more than its share; others may still be served."""
 

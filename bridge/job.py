@@ -36,10 +36,11 @@ class Job:
 
 @dataclass(slots=True)
 class Place:
-    """The family that makes a picture at the moment, and the id that its engine knows it by.
+    """The family that makes a picture at the moment, the id that its engine knows it by, and since when (monotonic).
 
-    Both change when the picture is begun again: an engine remembers the ids that were cancelled.
+    All change when the picture is begun again: an engine remembers the ids that were cancelled.
     """
 
     residency: Residency
     generation_id: str
+    sent_at: float = 0.0

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from bridge.cancellation import Cancellations
 from bridge.codec import PictureCodec
 from bridge.deadline import Deadline
 from bridge.dropped_text import DroppedText, dropped_text
-from bridge.errors import BridgeError, DeadlineExceeded, ModelLost, ModelUnavailable
+from bridge.errors import BridgeError, DeadlineExceeded, ModelLost, ModelUnavailable, Overloaded
 from bridge.job import Job, Place
 from bridge.limits.admission import Admission
 from bridge.observability.picture_observer import ObservedPicture, PictureObserver
@@ -98,6 +99,8 @@ class ImagePipeline:
                     self._codec.encode(pixels, generation), dropped_text(self._triton, generation)
                 )
             elapsed = job.deadline.elapsed
+            engine_seconds = (info["waiting_ms"] + info["denoising_ms"]) / 1e3
+            job.residency.backlog.finished(time.monotonic() - place.sent_at - engine_seconds)
             picture.finished(elapsed, len(file), info, dropped)
         response = starweave_pb2.ImageResponse(
             request_id=request_id,
@@ -161,7 +164,9 @@ class ImagePipeline:
 
     async def _infer(self, job: Job, place: Place) -> Outputs:
         residency, deadline = place.residency, job.deadline
-        lost = residency.lost
+        lost, backlog = residency.lost, residency.backlog
+        self._admission.check_backlog(backlog, job.generation, deadline.remaining)
+        place.sent_at = time.monotonic()
         call = asyncio.create_task(
             self._triton.infer(
                 job.generation.ensemble,
@@ -169,6 +174,7 @@ class ImagePipeline:
                 ["IMAGE", "INFO"],
                 request_id=place.generation_id,
                 queue_timeout=deadline.remaining,
+                reserve=backlog.beside,
                 headers=outgoing_headers(),
             )
         )
@@ -183,6 +189,9 @@ class ImagePipeline:
                 f"The picture was not finished within {deadline.seconds:g} seconds, waiting included; "
                 "ask for fewer steps or a smaller size, or allow more time."
             )
+        except Overloaded as error:
+            backlog.refused(job.generation, error)
+            raise
         finally:
             # Where the connection broke, an engine that is still there may hold the picture too.
             if not call.done() or isinstance(call.exception(), ModelUnavailable):

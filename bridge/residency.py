@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from bridge.errors import ModelUnavailable
 from bridge.families import Family
+from bridge.limits.backlog import Backlog
 
 
 class State(StrEnum):
@@ -70,6 +71,7 @@ class Residency(Resident):
     problem: str = ""
     uses: int = 0
     last_used: float = 0.0
+    backlog: Backlog = field(default_factory=Backlog)
 
     @property
     def name(self) -> str:

@@ -21,7 +21,8 @@ from bridge.errors import (
     ModelNotLoaded,
     ModelProcessDied,
     ModelUnavailable,
-    Overloaded,
+    TooLate,
+    WaitingRoomFull,
 )
 from bridge.families import Family
 
@@ -43,7 +44,10 @@ _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 # Parts of messages that tell apart what Triton gives the same status: of its python backend, and of the diffusion
 # backend's engine (WaitingRoomFull, DeadlineUnreachable, DeadlineExceeded).
 _DEAD_STUB = "Stub process"
-_REFUSED = ("pictures are waiting", "would take about")
+_ROOM_FULL = "pictures are waiting"
+_TOO_LATE = re.compile(r"would take about ([\d.]+) s,")
+# The diffusion backend's request parameter, microseconds.
+_RESERVE = "reserve"
 _DEADLINE_EXCEEDED = "deadline exceeded"
 # The reason of a version that was unloaded because it was asked for.
 _UNLOADED = "unloaded"
@@ -87,14 +91,15 @@ class Triton:
         version: int | None = None,
         request_id: str = "",
         queue_timeout: float | None = None,
+        reserve: float = 0.0,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Runs one request and returns those of the named outputs that the model gave, batch dimension included.
 
-        `queue_timeout` seconds are what the model itself may take (Triton's request parameter `timeout`); `timeout`
-        seconds bound the call; `headers` tell Triton which trace the request belongs to. Raises one of the bridge's
-        errors.
+        `queue_timeout` seconds are what the model itself may take (Triton's request parameter `timeout`); an engine
+        lets in only what it expects `reserve` seconds earlier. `timeout` seconds bound the call; `headers` tell Triton
+        which trace the request belongs to. Raises one of the bridge's errors.
         """
         tensors = []
         for name, array in inputs.items():
@@ -111,6 +116,7 @@ class Triton:
                 timeout=None if queue_timeout is None else max(1, round(queue_timeout * 1e6)),
                 client_timeout=timeout,
                 headers=dict(headers or {}),
+                parameters={_RESERVE: round(reserve * 1e6)} if reserve else None,
             )
         except InferenceServerException as error:
             raise _translate(error) from error
@@ -204,8 +210,10 @@ def _translate(error: InferenceServerException) -> BridgeError:
             return ModelNotLoaded("The model is not loaded at the moment; try again in a few seconds.", message)
         case "StatusCode.UNAVAILABLE" if message.startswith(_DEADLINE_EXCEEDED):
             return DeadlineExceeded("The time limit passed before the picture was finished.")
-        case "StatusCode.UNAVAILABLE" if any(part in message for part in _REFUSED):
-            return Overloaded(message)
+        case "StatusCode.UNAVAILABLE" if _ROOM_FULL in message:
+            return WaitingRoomFull(message)
+        case "StatusCode.UNAVAILABLE" if too_late := _TOO_LATE.search(message):
+            return TooLate(message, float(too_late[1]))
         case "StatusCode.UNAVAILABLE":
             return ModelUnavailable("The model server is not available; try again in a few seconds.", message)
         case _:

@@ -75,7 +75,7 @@ class TritonPythonModel:
         deadline = time.monotonic() + timeout if timeout else None
         reply = self._responder.expect(request.request_id(), sender, self._tensors)
         try:
-            self._engine.submit(reply.request_id, inputs, deadline, reply.answer)
+            self._engine.submit(reply.request_id, inputs, deadline, reply.answer, _reserve(request))
         except EngineError as error:
             reply.answer(error)
 
@@ -145,6 +145,14 @@ def _encoded(request: Any, prompt: str) -> list[Text] | None:
         Text(embeddings, None if pooled is None else pooled[row])
         for row, embeddings in enumerate(np.concatenate(given, axis=-1))
     ]
+
+
+def _reserve(request: Any) -> float:
+    """Seconds before its deadline by which a request wants its pictures: its parameter `reserve`, in microseconds."""
+    reserve = json.loads(request.parameters() or "{}").get("reserve", 0)
+    if not isinstance(reserve, int) or reserve < 0:
+        raise InvalidRequest(f"The request parameter reserve is {reserve!r}; it must be microseconds, 0 or more.")
+    return reserve / 1e6
 
 
 def _wishes(request: Any, seeds: np.ndarray) -> list[Wishes]:

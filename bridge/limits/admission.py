@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from bridge.errors import LimitReached, Overloaded
+from bridge.generation import Generation
+from bridge.limits.backlog import Backlog
 from bridge.limits.rates import RateLimiter, parse_rates
 from bridge.limits.shares import Shares
 from bridge.observability.metrics import Metrics
@@ -74,6 +76,14 @@ class Admission:
                 yield
             finally:
                 self._in_flight -= 1
+
+    def check_backlog(self, backlog: Backlog, generation: Generation, seconds: float) -> None:
+        """Raises Overloaded for a picture that its family's engine would refuse, as `Backlog.check`."""
+        try:
+            backlog.check(generation, seconds)
+        except Overloaded:
+            self._refusals.labels("backlog").inc()
+            raise
 
     @contextmanager
     def _counted(self, limit: str) -> Iterator[None]:

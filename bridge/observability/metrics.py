@@ -62,7 +62,7 @@ class Metrics:
         self.active_users = self._gauge("active_users", "Users and keys that have a picture under way")
         self.refusals = self._counter(
             "refusals",
-            "Pictures refused by a limit: in_flight, user_rate, user_concurrency, key_rate, key_concurrency",
+            "Pictures refused by a limit: in_flight, backlog, user_rate, user_concurrency, key_rate, key_concurrency",
             "limit",
         )
         self.unauthenticated = self._counter("unauthenticated", "Calls without a known API key")

@@ -147,10 +147,11 @@ def submit(
     deadline: float | None = None,
     tokens: int = 3,
     init_image: InitImage | None = None,
+    reserve: float = 0.0,
 ) -> None:
     prompt = np.full((tokens, WIDTH), text, np.float32)
     inputs = [Inputs(each, Text(prompt), Text(np.zeros_like(prompt)), init_image) for each in pictures]
-    engine.submit(name, inputs, deadline, lambda answer: answers.put(name, answer))
+    engine.submit(name, inputs, deadline, lambda answer: answers.put(name, answer), reserve)
 
 
 def hold_at_first_step(engine: Engine, unet: NumpyUNet, answers: Answers, name: str) -> None:
@@ -292,6 +293,15 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine: Engine, unet: 
         submit(engine, answers, "hopeless", picture(1, steps=900), deadline=time.monotonic() + 0.01)
     unet.gate.set()
     answers.pictures("before")
+
+
+def test_the_reserve_is_for_what_comes_after_the_steps(engine: Engine, unet: NumpyUNet, answers: Answers) -> None:
+    hold_at_first_step(engine, unet, answers, "before")
+    with pytest.raises(DeadlineUnreachable, match=r"and has 0\.00 s"):
+        submit(engine, answers, "late", picture(1), deadline=time.monotonic() + 60, reserve=60.0)
+    submit(engine, answers, "in time", picture(1), deadline=time.monotonic() + 60, reserve=1.0)
+    unet.gate.set()
+    answers.pictures("in time")
 
 
 def test_without_others_a_short_deadline_is_tried(engine: Engine, answers: Answers) -> None:

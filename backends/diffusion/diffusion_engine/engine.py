@@ -38,6 +38,9 @@ from diffusion_engine.tables import StepTable
 
 Array = npt.NDArray[np.float32]
 
+# A step's weight in the moving average of the pace: as a share of these seconds, so that what is expected of the next
+# seconds follows from the last ones, and never more than one step in ten.
+_PACE_SECONDS = 5.0
 _PACE_WEIGHT = 0.1
 
 log = logging.getLogger(__name__)
@@ -79,8 +82,10 @@ class Engine:
         self._early_cancels = EarlyCancels()
         self._steps_taken = 0
         self._cost = cost
-        # How much longer steps take than was measured, as on a machine that others use too; a moving average.
+        # How much longer steps take than was measured, as on a machine that others use too; a moving average. What
+        # lies between the steps of a busy engine counts as well: pictures are let in and finished there.
         self._pace = 1.0
+        self._busy_since: float | None = None
         self._draining = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="denoising", daemon=True)
@@ -96,8 +101,11 @@ class Engine:
         inputs: Sequence[Inputs],
         deadline: float | None,
         on_answer: Callable[[Answer], None],
+        reserve: float = 0.0,
     ) -> None:
         """Takes a request in. An empty id is replaced by one of the engine's own.
+
+        A request is let in where its pictures can be expected `reserve` seconds before its `deadline` (monotonic).
 
         Raises the EngineError that the request is to be answered with: InvalidRequest, DuplicateRequest,
         WaitingRoomFull, DeadlineUnreachable, Draining, or Cancelled where its cancel came first.
@@ -105,12 +113,12 @@ class Engine:
         request_id = request_id or uuid.uuid4().hex
         try:
             generations = [self._begin(request_id, each) for each in inputs]
-            self._admit(Request(request_id, generations, [None] * len(generations), deadline, on_answer))
+            self._admit(Request(request_id, generations, [None] * len(generations), deadline, on_answer), reserve)
         except EngineError as error:
             self.record.end(Ending(error.outcome, len(inputs)))
             raise
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: Request, reserve: float) -> None:
         generations = request.generations
         with self._wake:
             if self._draining:
@@ -123,7 +131,7 @@ class Engine:
             for generation in generations:
                 generation.arrival, generation.arrival_step = now, self._steps_taken
             if request.deadline is not None:
-                self._check_reachable(generations, request.deadline - now)
+                self._check_reachable(generations, max(0.0, request.deadline - now - reserve))
             self._scheduler.add(generations)
             self._requests[request.id] = request
             self._wake.notify()
@@ -187,7 +195,7 @@ class Engine:
         expected = self._scheduler.expected_seconds(generations) * self._pace
         if expected > seconds:
             raise DeadlineUnreachable(
-                f"The picture would take about {expected:.1f} s, waiting included, and has {seconds:.1f} s; "
+                f"The picture would take about {expected:.2f} s, waiting included, and has {seconds:.2f} s; "
                 "try again later, with a longer time limit or with fewer steps."
             )
 
@@ -227,6 +235,7 @@ class Engine:
             while not self._requests and not self._draining:
                 # Idle: the last batch's pictures need not stay in memory.
                 self._batch_step.forget()
+                self._busy_since = None
                 self._wake.wait()
             return bool(self._requests)
 
@@ -252,8 +261,9 @@ class Engine:
             self._step_one_by_one(batch)
             return
         self._steps_taken += 1
-        seconds = time.perf_counter() - began
-        self._pace += _PACE_WEIGHT * (seconds / self._cost.step_seconds(rows, batch.key.pixels) - self._pace)
+        ended = time.perf_counter()
+        self._keep_pace(ended - (self._busy_since or began), self._cost.step_seconds(rows, batch.key.pixels))
+        self._busy_since = ended
         factor = self._parameters.vae_scale_factor
         self.record.add(
             StepRecord(
@@ -263,13 +273,17 @@ class Engine:
                 width=batch.key.latent_width * factor,
                 height=batch.key.latent_height * factor,
                 unet_ms=unet_seconds * 1e3,
-                step_ms=seconds * 1e3,
+                step_ms=(ended - began) * 1e3,
             )
         )
         for member in batch.members:
             member.rows_seen += rows
             if member.finished:
                 self._finish(member)
+
+    def _keep_pace(self, seconds: float, measured: float) -> None:
+        weight = min(_PACE_WEIGHT, seconds / _PACE_SECONDS)
+        self._pace += weight * (seconds / measured - self._pace)
 
     def _step_one_by_one(self, batch: Batch[Generation]) -> None:
         for member in batch.members:
