@@ -70,7 +70,12 @@ class Deployment:
 
     @classmethod
     def open(cls, repository: Repository, family: str) -> Deployment:
-        """As `find`; raises NoSuchFamily where there is none."""
+        """As `find`; raises NoSuchFamily where there is none, and for an upscaler, which is no family."""
+        config = repository.config(family)
+        if config is not None and "upscale_factor" in config.parameters:
+            raise NoSuchFamily(
+                f"{family!r} is an upscaler, and of those only the last export serves; export the other checkpoint again."
+            )
         deployment = cls.find(repository, family)
         if deployment is None:
             raise NoSuchFamily(f"The repository {str(repository.path)!r} has no family {family!r}.")

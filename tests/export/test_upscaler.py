@@ -21,7 +21,8 @@ from spandrel.architectures.SwinIR import SwinIR
 from torch import nn
 
 from export.demo_family import REPOSITORY, UPSCALER
-from export.errors import ExportError, IncompatibleFamily
+from export.deployment import Deployment
+from export.errors import ExportError, IncompatibleFamily, NoSuchFamily
 from export.reach import measure_reach
 from export.repository import Repository
 from export.upscaler import UpscalerReport, export_upscaler
@@ -80,6 +81,11 @@ def test_another_export_takes_the_next_version_and_keeps_the_one_before(tmp_path
     assert sorted(path.name for path in (repository / "upscaler_x2").iterdir()) == ["2", "3", "config.pbtxt"]
     config = Repository(repository).config("upscaler_x2")
     assert config is not None and config.parameters["version"].string_value == "3"
+
+
+def test_it_has_no_versions_to_go_back_to(exported_upscaler: UpscalerReport) -> None:
+    with pytest.raises(NoSuchFamily, match="'upscaler_x2' is an upscaler.*export the other checkpoint again"):
+        Deployment.open(Repository(exported_upscaler.repository), "upscaler_x2")
 
 
 def test_a_network_with_window_attention_gets_a_graph_of_one_shape(tmp_path: Path) -> None:
