@@ -74,7 +74,7 @@ class Deployment:
         config = repository.config(family)
         if config is not None and "upscale_factor" in config.parameters:
             raise NoSuchFamily(
-                f"{family!r} is an upscaler, and of those only the last export serves; export the other checkpoint again."
+                f"{family!r} is an upscaler, of which only the last export serves; export the other checkpoint again."
             )
         deployment = cls.find(repository, family)
         if deployment is None:

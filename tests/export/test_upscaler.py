@@ -84,7 +84,7 @@ def test_another_export_takes_the_next_version_and_keeps_the_one_before(tmp_path
 
 
 def test_it_has_no_versions_to_go_back_to(exported_upscaler: UpscalerReport) -> None:
-    with pytest.raises(NoSuchFamily, match="'upscaler_x2' is an upscaler.*export the other checkpoint again"):
+    with pytest.raises(NoSuchFamily, match=r"'upscaler_x2' is an upscaler.*export the other checkpoint again"):
         Deployment.open(Repository(exported_upscaler.repository), "upscaler_x2")
 
 
