@@ -27,7 +27,7 @@ _RESNET = {
 _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 
 
-# Of a layer of SDXL's second text encoder; queries, keys and values are one there.
+# Of a layer of an OpenCLIP text encoder; queries, keys and values are one there.
 _OPEN_CLIP = {
     "layer_norm1": "ln_1",
     "layer_norm2": "ln_2",
@@ -38,17 +38,25 @@ _OPEN_CLIP = {
 
 
 def write_single_file(pipeline: Any, file: Path) -> Path:
-    """Writes UNet, VAE and text encoders of a StableDiffusionPipeline or StableDiffusionXLPipeline."""
-    is_xl = hasattr(pipeline, "text_encoder_2")
-    encoder = "conditioner.embedders.0" if is_xl else "cond_stage_model"
+    """Writes UNet, VAE and text encoders of a StableDiffusionPipeline or StableDiffusionXLPipeline.
+
+    Stable Diffusion 2, known by its UNet's linear projections, has its text encoder from OpenCLIP.
+    """
     weights = {
         **{f"model.diffusion_model.{name}": tensor for name, tensor in _unet(pipeline.unet)},
         **{f"first_stage_model.{name}": tensor for name, tensor in _vae(pipeline.vae)},
-        **{f"{encoder}.transformer.{name}": tensor for name, tensor in _clip(pipeline.text_encoder)},
     }
-    if is_xl:
-        second = _open_clip(pipeline.text_encoder_2)
-        weights |= {f"conditioner.embedders.1.model.{name}": tensor for name, tensor in second}
+    if hasattr(pipeline, "text_encoder_2"):
+        encoders = {
+            "conditioner.embedders.0.transformer": _clip(pipeline.text_encoder),
+            "conditioner.embedders.1.model": _open_clip(pipeline.text_encoder_2),
+        }
+    elif pipeline.unet.config.use_linear_projection:
+        encoders = {"cond_stage_model.model": _open_clip(pipeline.text_encoder)}
+    else:
+        encoders = {"cond_stage_model.transformer": _clip(pipeline.text_encoder)}
+    for place, named in encoders.items():
+        weights |= {f"{place}.{name}": tensor for name, tensor in named}
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, file)
     return file
 

@@ -48,7 +48,7 @@ def assert_same_weights(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
         torch.testing.assert_close(tensor, other[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize(("name", "sampler"), [("sd1", "pndm"), ("sdxl", "euler")])
+@pytest.mark.parametrize(("name", "sampler"), [("sd1", "pndm"), ("sd2", "ddim"), ("sdxl", "euler")])
 def test_a_single_file_holds_the_weights_of_its_folder(tmp_path: Path, name: str, sampler: str) -> None:
     folder = small_checkpoints.save(KINDS[name], tmp_path / "checkpoint")
     theirs = DiffusionPipeline.from_pretrained(folder)
