@@ -48,9 +48,22 @@ def stack() -> Iterator[ProductionStack]:
                 stack.start(name)
             for name in SERVICES:
                 until(lambda name=name: stack.is_healthy(name), f"{name} is healthy", stack, name)
+            wait_for_balance(stack)
             yield stack
         finally:
             stack.stop()
+
+
+def wait_for_balance(stack: ProductionStack) -> None:
+    """Waits until Envoy has found both bridges healthy: it asks them every two seconds."""
+    url = f"http://{LOOPBACK}:{stack.port('envoy', 9902)}/metrics"
+    both = 'envoy_cluster_membership_healthy{envoy_cluster_name="bridges"} 2'
+
+    def is_balanced() -> bool:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return both in answer.read().decode()
+
+    until(is_balanced, "both bridges are balanced", stack, "envoy")
 
 
 def until(condition: Any, what: str, stack: ProductionStack, name: str, seconds: float = START_SECONDS) -> None:
@@ -93,24 +106,13 @@ def ask(stack: ProductionStack, query: str) -> list[Any]:
     return samples
 
 
-async def wait_for_balance(stack: ProductionStack) -> None:
-    """Waits until Envoy has found both bridges healthy: it asks them every two seconds."""
-    url = f"http://{LOOPBACK}:{stack.port('envoy', 9902)}/metrics"
-    both = 'envoy_cluster_membership_healthy{envoy_cluster_name="bridges"} 2'
-
-    def is_balanced() -> bool:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return both in answer.read().decode()
-
-    await asyncio.to_thread(until, is_balanced, "both bridges are balanced", stack, "envoy")
-
-
 async def test_both_pairs_make_pictures(stack: ProductionStack) -> None:
     assert await pictures(stack, 24, 6) == [""] * 24
     # What is scraped twice has a rate.
     shares = "sum by (pair) (starweave_bridge_pictures_total{code='OK'})"
     until(lambda: sum(float(each["value"][1]) for each in ask(stack, shares)) >= 24, "all scraped", stack, "prometheus")
-    assert {each["metric"]["pair"] for each in ask(stack, shares) if float(each["value"][1]) > 0} == {"1", "2"}
+    busy = {each["metric"]["pair"] for each in ask(stack, shares) if float(each["value"][1]) > 0}
+    assert busy == {"1", "2"}, stack.processes["envoy"].log_tail(40)
 
 
 def test_every_query_of_the_dashboards_is_answered(stack: ProductionStack) -> None:
@@ -127,7 +129,7 @@ def test_nothing_is_down_and_no_alert_is_raised(stack: ProductionStack) -> None:
 
 
 async def test_a_bridge_that_is_killed_loses_no_picture(stack: ProductionStack) -> None:
-    await wait_for_balance(stack)
+    await asyncio.to_thread(wait_for_balance, stack)
     load = asyncio.create_task(pictures(stack, 40, 8, steps=20))
     await asyncio.sleep(1)
     psutil.Process(stack.processes["bridge-2"].command_pid).kill()
@@ -138,7 +140,7 @@ async def test_a_bridge_that_is_killed_loses_no_picture(stack: ProductionStack) 
 
 
 async def test_a_bridge_that_is_stopped_drains_and_loses_no_picture(stack: ProductionStack) -> None:
-    await wait_for_balance(stack)
+    await asyncio.to_thread(wait_for_balance, stack)
     load = asyncio.create_task(pictures(stack, 40, 8, steps=20))
     await asyncio.sleep(1)
     bridge = stack.processes["bridge-1"]
@@ -155,7 +157,7 @@ async def test_a_container_whose_model_process_dies_ends_itself(stack: Productio
     triton = stack.processes["triton-1"]
     tree = psutil.Process(triton.command_pid).children(recursive=True)
     (unet,) = [each for each in tree if "/demo_unet/" in " ".join(each.cmdline()) and "stub" in each.cmdline()[0]]
-    await wait_for_balance(stack)
+    await asyncio.to_thread(wait_for_balance, stack)
     load = asyncio.create_task(pictures(stack, 40, 4))
     unet.kill()
     await asyncio.to_thread(until, lambda: triton.exit_status is not None, "ended", stack, "triton-1")

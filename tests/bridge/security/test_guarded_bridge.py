@@ -144,12 +144,9 @@ async def test_a_hardened_bridge_has_no_reflection(tmp_path: Path) -> None:
     ):
         await models(channel, ("x-api-key", new.key))
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        call = stub.ServerReflectionInfo(
-            iter([reflection_pb2.ServerReflectionRequest(list_services="")]),
-            metadata=[("x-api-key", new.key)],
-            timeout=20,
-        )
-        assert (await refusal(call.read())).code() is grpc.StatusCode.UNIMPLEMENTED
+        # Nothing is sent: a message that meets the refusal on its way would be an error of its own.
+        call = stub.ServerReflectionInfo(metadata=[("x-api-key", new.key)], timeout=20)
+        assert await call.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_tls_is_asked_for_and_a_renewed_certificate_is_taken_over(files: Files) -> None:
