@@ -45,7 +45,7 @@ _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 # backend's engine (WaitingRoomFull, DeadlineUnreachable, DeadlineExceeded).
 _DEAD_STUB = "Stub process"
 _ROOM_FULL = "pictures are waiting"
-_TOO_LATE = re.compile(r"would take about ([\d.]+) s,")
+_TOO_LATE = re.compile(r"may take up to ([\d.]+) s,")
 # The diffusion backend's request parameter, microseconds.
 _RESERVE = "reserve"
 _DEADLINE_EXCEEDED = "deadline exceeded"

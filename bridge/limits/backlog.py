@@ -54,7 +54,7 @@ class Backlog:
         expected = refused.seconds - (now - refused.at)
         if expected > seconds:
             raise TooLate(
-                f"The picture would take about {expected:.1f} s, waiting included, and has {seconds:.1f} s; "
+                f"The picture may take up to {expected:.1f} s, waiting included, and has {seconds:.1f} s; "
                 "try again later, with a longer time limit or with fewer steps.",
                 expected,
             )

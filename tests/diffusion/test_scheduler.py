@@ -152,8 +152,9 @@ def test_removing_leaves_nothing_behind() -> None:
 def test_the_expected_time_is_what_it_takes() -> None:
     scheduler = scheduler_of(Member("a", 10), Member("b", 20), Member("other", 5, key=LARGE), max_rows=4)
     new = Member("new", 15)
-    # `a` before it (20 s), its own work (30 s), and all of the other key's (5 * 2 * 4 s), whose turns come as often.
-    assert scheduler.expected_seconds([new]) == pytest.approx(20 + 30 + 40)
+    # `a` before it (20 s), its own work (30 s), half of what `a` may take of its batches (20 s), and all of the other
+    # key's work (5 * 2 * 4 s), whose turns come as often.
+    assert scheduler.expected_seconds([new]) == pytest.approx(20 + 30 + 20 / 2 + 40)
     scheduler.add([new])
     clock = 0.0
     while new.evaluations_left:

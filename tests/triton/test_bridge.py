@@ -282,7 +282,7 @@ async def test_a_time_limit_that_cannot_be_met_is_refused_at_once(images: Any, e
         pass
     call = images.GenerateImage(request(**LONG, timeout_ms=300))
     response = await call
-    assert response.error.startswith("The picture would take about ")
+    assert response.error.startswith("The picture may take up to ")
     assert re.search(r" s, waiting included, and has 0\.[0-3]\d? s; try again later, ", response.error)
     assert await codes(call) == ["RESOURCE_EXHAUSTED"]
     first.cancel()

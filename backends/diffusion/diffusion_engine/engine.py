@@ -42,6 +42,9 @@ Array = npt.NDArray[np.float32]
 # seconds follows from the last ones, and never more than one step in ten.
 _PACE_SECONDS = 5.0
 _PACE_WEIGHT = 0.1
+# By how much a picture may take longer than expected. With as much to do as fits, pictures that are let in and end just
+# too late would be half of the machine's work.
+_DOUBT = 1.25
 
 log = logging.getLogger(__name__)
 
@@ -192,10 +195,10 @@ class Engine:
         # Where nothing goes before it, it is tried: the estimate may be wrong, and its steps are what corrects it.
         if not self._requests:
             return
-        expected = self._scheduler.expected_seconds(generations) * self._pace
+        expected = self._scheduler.expected_seconds(generations) * self._pace * _DOUBT
         if expected > seconds:
             raise DeadlineUnreachable(
-                f"The picture would take about {expected:.2f} s, waiting included, and has {seconds:.2f} s; "
+                f"The picture may take up to {expected:.2f} s, waiting included, and has {seconds:.2f} s; "
                 "try again later, with a longer time limit or with fewer steps."
             )
 

@@ -131,6 +131,10 @@ class Lane(Generic[T]):
         """Seconds a picture would still take with the machine to itself."""
         return member.evaluations_left * self._cost.step_seconds(member.rows, self.key.pixels)
 
+    def seconds_in_full_batches(self, member: T) -> float:
+        """Seconds that a picture's steps would still take if each were one of a full batch."""
+        return member.evaluations_left * self._budget * self._row_seconds
+
     def work_before(self, member: T) -> float:
         """Seconds of work that would go before a picture not added yet."""
         place = _order(self._entry(member))

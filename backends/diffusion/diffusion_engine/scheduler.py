@@ -84,15 +84,17 @@ class Scheduler(Generic[T]):
     def expected_seconds(self, members: list[T]) -> float:
         """Seconds until pictures not added yet would be finished, at full batches.
 
-        Counts what goes before them in their key's order, their own steps, and as much of every other key's work as
-        its turns let it do meanwhile.
+        Counts what goes before them in their key's order, their own steps, half of what others get of these steps'
+        batches (on the average, half of that is for pictures behind them), and as much of every other key's work as its
+        turns let it do meanwhile.
         """
         total = 0.0
         for member in members:
             own = self._lanes.get(member.key)
             lane = own or Lane(member.key, self._cost)
-            alone = lane.seconds_alone(member)
-            seconds = max(alone, lane.work_before(member) + lane.work_of(member))
+            before, work = lane.work_before(member), lane.work_of(member)
+            shared = min(before, lane.seconds_in_full_batches(member) - work) / 2
+            seconds = max(lane.seconds_alone(member), before + work + shared)
             seconds += sum(min(other.work, seconds) for other in self._turns if other is not own)
             total = max(total, seconds)
         return total
