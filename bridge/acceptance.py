@@ -103,6 +103,7 @@ class Acceptance:
             choice = await self._choose(request, retries)
             try:
                 generation = validate(request, choice.residency.family, self._upscales)
+                self._admission.check_backlog(choice.residency.backlog, generation, deadline.remaining)
                 return choice, await self._prompts.write(request, generation, choice.residency, deadline)
             except ModelUnavailable as error:
                 # The tokenizer went away.

@@ -165,7 +165,6 @@ class ImagePipeline:
     async def _infer(self, job: Job, place: Place) -> Outputs:
         residency, deadline = place.residency, job.deadline
         lost, backlog = residency.lost, residency.backlog
-        self._admission.check_backlog(backlog, job.generation, deadline.remaining)
         place.sent_at = time.monotonic()
         call = asyncio.create_task(
             self._triton.infer(
