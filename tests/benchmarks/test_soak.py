@@ -76,11 +76,12 @@ def loaded(made: int, refusal_seconds: float = 0.01, other: int = 0, seconds: fl
     ]
 
 
-CAPACITY = [overload.Answer(0, 1.7, "")] * 600
+# Ten pictures a second, for a minute before and a minute after.
+CAPACITY = [[overload.Answer(index / 10, index / 10 + 1.7, "") for index in range(600)]] * 2
 
 
 def failed_claims(load: list[overload.Answer]) -> list[str]:
-    result = overload.Overload(10.0, CAPACITY, load)
+    result = overload.Overload(CAPACITY, load)
     return failed(Findings((*result.checks(), result.check_latency())))
 
 
