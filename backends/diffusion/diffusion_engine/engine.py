@@ -26,6 +26,7 @@ from diffusion_engine.errors import (
 from diffusion_engine.generation import Generation
 from diffusion_engine.inputs import Inputs, LatentFormat
 from diffusion_engine.outcome import Outcome
+from diffusion_engine.pace import Pace
 from diffusion_engine.parameters import EngineParameters
 from diffusion_engine.record import Ending, Record, StepRecord
 from diffusion_engine.request import Answer, FinishedPicture, Request
@@ -38,10 +39,6 @@ from diffusion_engine.tables import StepTable
 
 Array = npt.NDArray[np.float32]
 
-# A step's weight in the moving average of the pace: as a share of these seconds, so that what is expected of the next
-# seconds follows from the last ones, and never more than one step in ten.
-_PACE_SECONDS = 5.0
-_PACE_WEIGHT = 0.1
 # By how much a picture may take longer than expected. With as much to do as fits, pictures that are let in and end just
 # too late would be half of the machine's work.
 _DOUBT = 1.25
@@ -85,10 +82,7 @@ class Engine:
         self._early_cancels = EarlyCancels()
         self._steps_taken = 0
         self._cost = cost
-        # How much longer steps take than was measured, as on a machine that others use too; a moving average. What
-        # lies between the steps of a busy engine counts as well: pictures are let in and finished there.
-        self._pace = 1.0
-        self._busy_since: float | None = None
+        self._pace = Pace()
         self._draining = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="denoising", daemon=True)
@@ -195,7 +189,7 @@ class Engine:
         # Where nothing goes before it, it is tried: the estimate may be wrong, and its steps are what corrects it.
         if not self._requests:
             return
-        expected = self._scheduler.expected_seconds(generations) * self._pace * _DOUBT
+        expected = self._scheduler.expected_seconds(generations) * self._pace.ratio * _DOUBT
         if expected > seconds:
             raise DeadlineUnreachable(
                 f"The picture may take up to {expected:.2f} s, waiting included, and has {seconds:.2f} s; "
@@ -238,7 +232,7 @@ class Engine:
             while not self._requests and not self._draining:
                 # Idle: the last batch's pictures need not stay in memory.
                 self._batch_step.forget()
-                self._busy_since = None
+                self._pace.rest()
                 self._wake.wait()
             return bool(self._requests)
 
@@ -265,8 +259,7 @@ class Engine:
             return
         self._steps_taken += 1
         ended = time.perf_counter()
-        self._keep_pace(ended - (self._busy_since or began), self._cost.step_seconds(rows, batch.key.pixels))
-        self._busy_since = ended
+        self._pace.step(began, ended, self._cost.step_seconds(rows, batch.key.pixels))
         factor = self._parameters.vae_scale_factor
         self.record.add(
             StepRecord(
@@ -283,10 +276,6 @@ class Engine:
             member.rows_seen += rows
             if member.finished:
                 self._finish(member)
-
-    def _keep_pace(self, seconds: float, measured: float) -> None:
-        weight = min(_PACE_WEIGHT, seconds / _PACE_SECONDS)
-        self._pace += weight * (seconds / measured - self._pace)
 
     def _step_one_by_one(self, batch: Batch[Generation]) -> None:
         for member in batch.members:
