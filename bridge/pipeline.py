@@ -191,6 +191,9 @@ class ImagePipeline:
         except Overloaded as error:
             backlog.refused(job.generation, error)
             raise
+        except BaseException:
+            backlog.given_up()
+            raise
         finally:
             # Where the connection broke, an engine that is still there may hold the picture too.
             if not call.done() or isinstance(call.exception(), ModelUnavailable):

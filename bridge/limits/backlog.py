@@ -68,6 +68,11 @@ class Backlog:
             believed = {key: each for key, each in self._refused.items() if now - each.at < _BELIEVED_SECONDS}
             self._refused = believed | {_likeness(generation): _Refused(now, error.expected)}
 
+    def given_up(self) -> None:
+        """A picture has left the engine unfinished: there is less work before the next than the engine said."""
+        self._full = None
+        self._refused = {}
+
     def finished(self, beside: float) -> None:
         """A picture was made; `beside` seconds of its time were not the engine's. There is room for another."""
         self._full = None

@@ -50,6 +50,13 @@ def test_a_refusal_is_not_believed_for_long(backlog: Backlog, clock: Clock) -> N
     backlog.check(FOX, 10.0)
 
 
+def test_a_picture_that_is_given_up_takes_its_work_along(backlog: Backlog) -> None:
+    backlog.refused(FOX, TooLate("", 100.0))
+    backlog.refused(FOX, WaitingRoomFull("256 pictures are waiting."))
+    backlog.given_up()
+    backlog.check(FOX, 10.0)
+
+
 @pytest.mark.parametrize("other", [{"priority": 1}, {"steps": 3}, {"sampler": "another"}, {"guidance_scale": 1.0}])
 def test_the_engine_is_asked_about_other_pictures(backlog: Backlog, other: dict[str, object]) -> None:
     backlog.refused(FOX, TooLate("", 100.0))
