@@ -22,7 +22,10 @@ from standalone.triton import Triton, TritonPorts
 from tests.triton.trace_collector import Span, TraceCollector, collecting
 
 SECONDS = 120.0
-TRACE, CLIENT_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+# Triton's exporter has been seen to lose all spans of a request, once in hundreds; then another one is asked for.
+TRACES = [f"0af7651916cd43dd8448eb211c80319{digit}" for digit in "cde"]
+CLIENT_SPAN = "b7ad6b7169203331"
+TRACE_SECONDS = 30.0
 PROMPT = "a red circle nobody else may read of"
 KEY = new_key("painter")
 
@@ -59,55 +62,21 @@ def observed(
 
 @pytest.fixture(scope="module")
 def response(observed: tuple[Triton, Bridge]) -> Any:
-    """The answer to a call that belongs to a client's trace."""
+    """The answer to the first call, once the pair serves."""
     _, bridge = observed
     deadline = time.monotonic() + SECONDS
     with grpc.insecure_channel(bridge.address) as channel:
         while health(channel, SERVICE) is not Health.SERVING:
             assert time.monotonic() < deadline, bridge.log_tail(40)
             time.sleep(0.1)
-        stub = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
-        settings = starweave_pb2.ImageSettings(width=64, height=64, steps=4, seed=1)
-        return stub.GenerateImage(
-            starweave_pb2.ImageRequest(prompt=PROMPT, settings=settings),
-            metadata=[("traceparent", f"00-{TRACE}-{CLIENT_SPAN}-01"), ("x-api-key", KEY.key)],
-        )
-
-
-def test_one_trace_joins_the_client_the_bridge_and_triton(
-    response: Any, collector_url: tuple[TraceCollector, str]
-) -> None:
-    assert response.error == ""
-    collector, _ = collector_url
-    deadline = time.monotonic() + SECONDS
-    spans: list[Span] = []
-    # Triton sends its own when its ensemble has ended, the bridge its call's as the last.
-    while not (_named(spans, "demo_unet") and _named(spans, "starweave.ImageGenerationService/GenerateImage")):
-        assert time.monotonic() < deadline, [(span.service, span.name) for span in spans]
-        time.sleep(0.1)
-        spans = collector.spans(TRACE)
-    by_id = {span.id: span for span in spans}
-    (call,) = _named(spans, "starweave.ImageGenerationService/GenerateImage")
-    assert (call.service, call.parent) == ("starweave-bridge", CLIENT_SPAN)
-    assert call.attributes["starweave.request_id"] == response.request_id
-    (triton,) = _named(spans, "triton")
-    unet = _named(spans, "demo_unet")[0]
-    assert unet.service == "triton"
-    way = [unet]
-    while way[-1].parent in by_id:
-        way.append(by_id[way[-1].parent])
-    assert [triton.id, by_id[triton.parent].id, call.id] == [span.id for span in way[-3:]]
-    assert by_id[triton.parent].attributes["starweave.family"] == "demo"
-    assert response.request_id in {
-        value for span in spans if span.service == "triton" for value in span.attributes.values()
-    }
+    return ask(bridge, TRACES[0])
 
 
 def test_the_log_is_json_with_the_ids_and_without_secrets(response: Any, observed: tuple[Triton, Bridge]) -> None:
     triton, bridge = observed
     entries = [json.loads(line) for line in bridge.log.read_text().splitlines()]
     (made,) = [entry for entry in entries if entry["request_id"] == response.request_id]
-    assert (made["level"], made["trace_id"], made["family"]) == ("INFO", TRACE, "demo")
+    assert (made["level"], made["trace_id"], made["family"]) == ("INFO", TRACES[0], "demo")
     for log in (bridge.log, triton.log):
         assert PROMPT not in log.read_text()
         assert KEY.key not in log.read_text()
@@ -133,5 +102,47 @@ def test_the_metrics_count_the_picture_and_its_parts(response: Any, observed: tu
     assert samples[f"{prefix}picture_seconds_sum", "demo", "text-to-image"] > stages["triton"] + stages["encode"]
 
 
-def _named(spans: list[Span], name: str) -> list[Span]:
-    return [span for span in spans if span.name == name]
+def test_one_trace_joins_the_client_the_bridge_and_triton(
+    response: Any, observed: tuple[Triton, Bridge], collector_url: tuple[TraceCollector, str]
+) -> None:
+    collector, _ = collector_url
+    for trace in TRACES:
+        asked = response if trace == TRACES[0] else ask(observed[1], trace)
+        assert asked.error == ""
+        way = _way(collector, trace)
+        if way:
+            break
+    assert [span.name for span in way[-3:]] == ["triton", "picture", "starweave.ImageGenerationService/GenerateImage"]
+    assert {span.service for span in way[-3:]} == {"starweave-bridge"}
+    assert {span.service for span in way[:-3]} == {"triton"}
+    assert way[-1].attributes["starweave.request_id"] == asked.request_id
+    assert way[-2].attributes["starweave.family"] == "demo"
+    assert asked.request_id in {value for span in way[:-3] for value in span.attributes.values()}
+
+
+def ask(bridge: Bridge, trace: str) -> Any:
+    """The answer to a call that belongs to a client's trace."""
+    with grpc.insecure_channel(bridge.address) as channel:
+        stub = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
+        settings = starweave_pb2.ImageSettings(width=64, height=64, steps=4, seed=1)
+        return stub.GenerateImage(
+            starweave_pb2.ImageRequest(prompt=PROMPT, settings=settings),
+            metadata=[
+                ("traceparent", f"00-{trace}-{CLIENT_SPAN}-01"),
+                ("x-api-key", KEY.key),
+            ],
+        )
+
+
+def _way(collector: TraceCollector, trace: str) -> list[Span]:
+    """The spans from the UNet's up to that of the client's call, once all are there; none where that takes too long."""
+    deadline = time.monotonic() + TRACE_SECONDS
+    while time.monotonic() < deadline:
+        by_id = {span.id: span for span in collector.spans(trace)}
+        way = [span for span in by_id.values() if span.name == "demo_unet"][:1]
+        while way and way[-1].parent in by_id:
+            way.append(by_id[way[-1].parent])
+        if way and way[-1].parent == CLIENT_SPAN:
+            return way
+        time.sleep(0.1)
+    return []
