@@ -46,11 +46,11 @@ _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 _DEAD_STUB = "Stub process"
 _ROOM_FULL = "pictures are waiting"
 _TOO_LATE = re.compile(r"may take up to ([\d.]+) s,")
-# The diffusion backend's request parameter, microseconds.
-_RESERVE = "reserve"
 _DEADLINE_EXCEEDED = "deadline exceeded"
 # The reason of a version that was unloaded because it was asked for.
 _UNLOADED = "unloaded"
+# The diffusion backend's request parameter, microseconds.
+_RESERVE = "reserve"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from standalone.back_off import HEALTHY_SECONDS, LONGEST_SECONDS, BackOff
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.clock import Clock
 
 
 def test_waits_double_up_to_the_longest() -> None:
@@ -25,7 +17,7 @@ def test_a_healthy_while_starts_the_series_again() -> None:
     back_off = BackOff(clock)
     assert [back_off.failed(), back_off.failed()] == [1, 2]
     back_off.healthy()
-    clock.seconds += HEALTHY_SECONDS
+    clock.now += HEALTHY_SECONDS
     assert back_off.failed() == 1
 
 
@@ -34,5 +26,5 @@ def test_a_short_recovery_does_not() -> None:
     back_off = BackOff(clock)
     assert [back_off.failed(), back_off.failed()] == [1, 2]
     back_off.healthy()
-    clock.seconds += HEALTHY_SECONDS - 1
+    clock.now += HEALTHY_SECONDS - 1
     assert back_off.failed() == 4

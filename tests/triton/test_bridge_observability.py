@@ -127,10 +127,7 @@ def ask(bridge: Bridge, trace: str) -> Any:
         settings = starweave_pb2.ImageSettings(width=64, height=64, steps=4, seed=1)
         return stub.GenerateImage(
             starweave_pb2.ImageRequest(prompt=PROMPT, settings=settings),
-            metadata=[
-                ("traceparent", f"00-{trace}-{CLIENT_SPAN}-01"),
-                ("x-api-key", KEY.key),
-            ],
+            metadata=[("traceparent", f"00-{trace}-{CLIENT_SPAN}-01"), ("x-api-key", KEY.key)],
         )
 
 

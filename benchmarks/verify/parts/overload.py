@@ -110,7 +110,7 @@ class Overload:
 
     def check_latency(self) -> Check:
         """What a server with a bound must show as well."""
-        held = _times(self._with("")).p95 <= _SLOWER * _times(list(chain(*self.full))).p95
+        held = _times(self._with("")).p95 <= _SLOWER * self._times_at_capacity.p95
         return Check(f"Accepted pictures take at most {_SLOWER:g} times as long as at capacity (p95).", held)
 
     def figures(self) -> dict[str, int | float | str]:
@@ -123,11 +123,15 @@ class Overload:
             "pictures made": len(self._with("")),
             "pictures refused": len(self._with(_REFUSED)),
             "pictures that failed otherwise": len(self._others),
-            "at capacity: p50, p95, p99, seconds": _text(_times(list(chain(*self.full)))),
+            "at capacity: p50, p95, p99, seconds": _text(self._times_at_capacity),
             "accepted: p50, p95, p99, seconds": _text(_times(self._with(""))),
             "refused: p50, p95, p99, seconds": _text(_times(self._with(_REFUSED))),
             **shares,
         }
+
+    @property
+    def _times_at_capacity(self) -> Distribution:
+        return _times(list(chain(*self.full)))
 
     @property
     def _others(self) -> list[Answer]:

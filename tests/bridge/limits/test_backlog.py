@@ -10,17 +10,9 @@ from bridge.limits.backlog import Backlog
 from bridge.validation import validate
 from protos import starweave_pb2
 from tests.bridge.families import family
+from tests.clock import Clock
 
 FOX: Generation = validate(starweave_pb2.ImageRequest(prompt="a fox"), family())
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -5,16 +5,9 @@ import pytest
 from bridge.errors import DeadlineExceeded, GenerationFailed, InvalidRequest, ModelOutOfService
 from bridge.observability.metrics import Metrics
 from bridge.recovery.circuits import Circuits
+from tests.clock import Clock
 
 FAILURE = GenerationFailed("It failed.")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
