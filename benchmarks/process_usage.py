@@ -23,8 +23,7 @@ def server_usage() -> dict[str, Usage]:
     found: dict[str, Usage] = {}
     for process in psutil.Process().children(recursive=True):
         try:
-            command = process.cmdline()
-            name = _name(command)
+            name = process_name(process.cmdline())
             if name is None:
                 continue
             times, memory = process.cpu_times(), process.memory_info()
@@ -42,7 +41,8 @@ def cpu_seconds_between(before: Mapping[str, Usage], after: Mapping[str, Usage])
     return {name: after[name].cpu_seconds - before[name].cpu_seconds for name in after if name in before}
 
 
-def _name(command: list[str]) -> str | None:
+def process_name(command: list[str]) -> str | None:
+    """What a command line of Triton, a model process or the bridge is called in reports; None for any other."""
     program = Path(command[0]).name if command else ""
     if program == "tritonserver":
         return "triton"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import psutil
 
+from benchmarks.process_usage import process_name
 from benchmarks.statistics import Estimate, bootstrap
 
 _INTERVAL_SECONDS = 1.0
@@ -19,10 +22,15 @@ _WINDOW_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Resident bytes of all processes together, at a monotonic time in seconds."""
+    """Resident bytes of each process by its name in reports, at a monotonic time in seconds."""
 
     at: float
-    resident: int
+    by_process: Mapping[str, int]
+
+    @property
+    def resident(self) -> int:
+        """The bytes of all processes together."""
+        return sum(self.by_process.values())
 
 
 class MemoryWatch:
@@ -44,11 +52,11 @@ class MemoryWatch:
 
     def _run(self) -> None:
         while not self._ending.wait(_INTERVAL_SECONDS):
-            resident = 0
+            resident = Counter[str]()
             for process in (self._root, *self._root.children(recursive=True)):
                 try:
-                    resident += process.memory_info().rss
-                except psutil.NoSuchProcess:
+                    resident[process_name(process.cmdline()) or "supervisor"] += process.memory_info().rss
+                except (psutil.NoSuchProcess, psutil.ZombieProcess):
                     continue
             self.samples.append(Sample(time.monotonic(), resident))
 
@@ -66,6 +74,14 @@ def growth(samples: list[Sample]) -> Estimate:
         for window in windows.values()
     ]
     return bootstrap(np.array(points, np.float64), _slope)
+
+
+def growth_by_process(samples: list[Sample]) -> dict[str, Estimate]:
+    """As `growth`, of each process that is in the first sample."""
+    return {
+        name: growth([Sample(sample.at, {name: sample.by_process.get(name, 0)}) for sample in samples])
+        for name in samples[0].by_process
+    }
 
 
 def _slope(points: npt.NDArray[np.float64]) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.faults.server import SupervisedServer
 from benchmarks.soak.callers import Answer, call_until
-from benchmarks.soak.memory import MemoryWatch, Sample, growth
+from benchmarks.soak.memory import MemoryWatch, Sample, growth, growth_by_process
 from benchmarks.statistics import Distribution
 from benchmarks.verify.findings import Check, Findings
 from standalone.stack import StackSettings
@@ -78,6 +78,10 @@ def findings(warm_up: list[Answer], answers: list[Answer], samples: list[Sample]
             "valid requests": len(valid),
             "valid requests that succeeded, share": success,
             "growth of resident memory, MB a minute": str(slope),
+            **{
+                f"growth of {name}, MB a minute": f"{slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
+                for name, slope in growth_by_process(samples).items()
+            },
             "resident memory at the end, MB": samples[-1].resident / 1e6,
             "first half: p50, p95, p99, seconds": _text(halves[0]),
             "second half: p50, p95, p99, seconds": _text(halves[1]),

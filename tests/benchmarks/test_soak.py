@@ -7,7 +7,7 @@ import random
 import pytest
 
 from benchmarks.soak.callers import Answer
-from benchmarks.soak.memory import Sample, growth
+from benchmarks.soak.memory import Sample, growth, growth_by_process
 from benchmarks.soak.soak import findings as soak_findings
 from benchmarks.verify.findings import Findings
 from benchmarks.verify.parts import overload
@@ -17,7 +17,11 @@ def samples(megabytes_a_minute: float) -> list[Sample]:
     """Ten minutes of a server of 500 MB that grows."""
     rng = random.Random(3)
     return [
-        Sample(second, round(1e6 * (500 + megabytes_a_minute * second / 60 + rng.gauss(0, 2)))) for second in range(600)
+        Sample(
+            second,
+            {"bridge": 90_000_000, "triton": round(1e6 * (410 + megabytes_a_minute * second / 60 + rng.gauss(0, 2)))},
+        )
+        for second in range(600)
     ]
 
 
@@ -42,6 +46,12 @@ def test_growth_is_found_under_noise(slope: float) -> None:
     found = growth(samples(slope))
     assert found.low <= slope <= found.high
     assert found.high - found.low < 1
+
+
+def test_growth_is_told_of_the_process_that_grows() -> None:
+    found = growth_by_process(samples(5.0))
+    assert found["bridge"].value == pytest.approx(0)
+    assert found["triton"].low <= 5 <= found["triton"].high
 
 
 def test_a_calm_soak_holds() -> None:
