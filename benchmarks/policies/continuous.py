@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from diffusion_engine.scheduler import Scheduler
+from diffusion_engine.scheduler import Batch, Scheduler
 from diffusion_engine.step_cost import StepCost
 
 from benchmarks.job import Job
@@ -16,6 +16,7 @@ class ContinuousBatching:
 
     def __init__(self, cost: StepCost) -> None:
         self._scheduler: Scheduler[Job] = Scheduler(cost, max_waiting=sys.maxsize)
+        self._batch: Batch[Job] | None = None
 
     def add(self, job: Job) -> None:
         """Takes a job in."""
@@ -27,7 +28,9 @@ class ContinuousBatching:
 
     def next_turn(self, now: float) -> Turn | None:
         """One step of the scheduler's next batch."""
-        batch = self._scheduler.next_batch(now)
+        if self._batch is not None:
+            self._scheduler.done(self._batch)
+        self._batch = batch = self._scheduler.next_batch(now)
         return Turn(batch.members, 1) if batch else None
 
     def wake_at(self) -> float | None:

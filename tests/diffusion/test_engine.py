@@ -72,14 +72,20 @@ class NumpyUNet:
     condition_shapes: ClassVar = {"encoder_hidden_states": (None, WIDTH)}
     sample_channels = 4
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
         self.gate = threading.Event()
         self.gate.set()
         self.calls = 0
         self.hold_after = 0
+        self.waiting = 0
+        self.on_one_core: list[bool] = []
 
-    def run(self, sample: Array, timestep: Array, conditions: Mapping[str, Array]) -> Array:
+    def run(self, sample: Array, timestep: Array, conditions: Mapping[str, Array], one_core: bool) -> Array:
+        self.waiting += 1
         self.gate.wait(30)
+        self.waiting -= 1
+        self.on_one_core.append(one_core)
         self.calls += 1
         if self.calls == self.hold_after:
             self.gate.clear()
@@ -114,9 +120,12 @@ class Answers:
         self._queue.put((request_id, answer))
 
 
-@pytest.fixture
-def unet() -> NumpyUNet:
-    return NumpyUNet()
+@pytest.fixture(params=[1, 2, 3], ids=lambda workers: f"workers-{workers}")
+def unet(request: pytest.FixtureRequest) -> NumpyUNet:
+    return NumpyUNet(request.param)
+
+
+one_worker = pytest.mark.parametrize("unet", [1], indirect=True)
 
 
 @pytest.fixture
@@ -198,10 +207,11 @@ def test_a_mixed_batch_makes_the_pictures_each_would_be_alone(
         alone = answers.pictures(f"alone-{index}")[0].latents
         together = answers.pictures(f"together-{index}")[0].latents
         np.testing.assert_allclose(together, alone, atol=1e-4 * np.abs(alone).max())
-    everyone = {f"together-{index}" for index in range(len(wanted))}
-    assert any(everyone <= set(step.ids) for step in engine.record.last(100))
+    shared = {name for step in engine.record.last(100) if len(step.ids) > 1 for name in step.ids}
+    assert {f"together-{index}" for index in range(len(wanted))} <= shared
 
 
+@one_worker
 def test_pictures_leave_with_their_last_step_and_latecomers_join(
     engine: Engine, unet: NumpyUNet, answers: Answers
 ) -> None:
@@ -365,6 +375,7 @@ def test_drain_finishes_what_it_can_and_answers_the_rest(unet: NumpyUNet, answer
     assert not drained.is_alive()
 
 
+@one_worker
 def test_control_tells_where_requests_stand(engine: Engine, unet: NumpyUNet, answers: Answers) -> None:
     hold_at_first_step(engine, unet, answers, "r0")
     for index in range(1, 10):
@@ -408,3 +419,23 @@ def test_a_preview_is_the_picture_estimated_at_the_last_step(engine: Engine, une
 def test_a_wrong_control_request_is_refused(engine: Engine, order: bytes) -> None:
     with pytest.raises(InvalidRequest, match="CONTROL"):
         control.answer(engine, order)
+
+
+@pytest.mark.parametrize("unet", [2], indirect=True)
+def test_workers_take_their_steps_side_by_side_and_one_takes_those_of_a_picture_alone(
+    engine: Engine, unet: NumpyUNet, answers: Answers
+) -> None:
+    unet.gate.clear()
+    for name in ("a", "b", "c", "d"):
+        submit(engine, answers, name, picture(1, steps=3))
+    while unet.waiting < 2:
+        time.sleep(0.001)
+    unet.gate.set()
+    for name in ("a", "b", "c", "d"):
+        answers.of(name)
+    submit(engine, answers, "alone", picture(1, steps=5))
+    answers.of("alone")
+    steps = engine.record.last(100)
+    assert [step.index for step in steps] == list(range(1, len(steps) + 1))
+    assert sum("alone" in step.ids for step in steps) == 5
+    assert any(unet.on_one_core) and not any(unet.on_one_core[-5:])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from diffusion_engine.errors import WaitingRoomFull
 from diffusion_engine.lane import BatchKey
-from diffusion_engine.scheduler import Scheduler
+from diffusion_engine.scheduler import Batch, Scheduler
 from diffusion_engine.step_cost import StepCost
 
 SMALL = BatchKey(16, 16, 48)
@@ -27,9 +27,9 @@ class Member:
     arrival: float = 0.0
 
 
-def scheduler_of(*members: Member, max_rows: int = 8, max_waiting: int = 8) -> Scheduler[Member]:
+def scheduler_of(*members: Member, max_rows: int = 8, max_waiting: int = 8, workers: int = 1) -> Scheduler[Member]:
     cost = StepCost.from_curve(SMALL.pixels, FLAT, max_rows)
-    scheduler: Scheduler[Member] = Scheduler(cost, max_waiting)
+    scheduler: Scheduler[Member] = Scheduler(cost, max_waiting, workers)
     for member in members:
         scheduler.add([member])
     return scheduler
@@ -44,6 +44,7 @@ def step(scheduler: Scheduler[Member], now: float = 0.0) -> list[str]:
         member.evaluations_left -= 1
         if member.evaluations_left == 0:
             scheduler.remove(member)
+    scheduler.done(batch)
     return [member.name for member in batch.members]
 
 
@@ -165,5 +166,75 @@ def test_the_expected_time_is_what_it_takes() -> None:
             member.evaluations_left -= 1
             if not member.evaluations_left:
                 scheduler.remove(member)
+        scheduler.done(batch)
     # Some of `b` is made along with it, where a row is left over.
     assert 80 <= clock <= 105
+
+
+def begin(scheduler: Scheduler[Member]) -> Batch[Member]:
+    assert scheduler.ready
+    batch = scheduler.next_batch(0.0)
+    assert batch is not None
+    return batch
+
+
+def names(batch: Batch[Member]) -> list[str]:
+    return [member.name for member in batch.members]
+
+
+def test_a_picture_is_in_one_step_at_a_time() -> None:
+    scheduler = scheduler_of(Member("a"))
+    batch = begin(scheduler)
+    assert not scheduler.ready and scheduler.next_batch(0.0) is None
+    scheduler.done(batch)
+    assert names(begin(scheduler)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "batches"),
+    [("a", [["a"]]), ("ab", [["a"], ["b"]]), ("abc", [["a", "b"], ["c"]]), ("abcdef", [["a", "b"], ["c", "d"]])],
+)
+def test_workers_share_what_there_is_and_are_all_needed_for_fewer_pictures(
+    pictures: str, batches: list[list[str]]
+) -> None:
+    scheduler = scheduler_of(*(Member(name) for name in pictures), workers=2)
+    taken = []
+    while len(taken) < 2 and scheduler.ready:
+        taken.append(begin(scheduler))
+    assert [names(batch) for batch in taken] == batches
+    assert all(batch.one_worker is (len(pictures) > 1) for batch in taken)
+    for batch in reversed(taken):
+        scheduler.done(batch)
+        # A worker goes on with the pictures that it had.
+        assert names(begin(scheduler)) == names(batch)
+
+
+def test_a_step_of_all_workers_waits_for_those_of_one() -> None:
+    members = [Member("a"), Member("b"), Member("c")]
+    scheduler = scheduler_of(*members, workers=3)
+    a, b, c = begin(scheduler), begin(scheduler), begin(scheduler)
+    assert a.one_worker and b.one_worker and c.one_worker
+    scheduler.remove(members[0])
+    scheduler.done(a)
+    assert not scheduler.ready
+    scheduler.done(b)
+    assert not scheduler.ready
+    scheduler.done(c)
+    together = begin(scheduler)
+    assert names(together) == ["b", "c"] and not together.one_worker
+    assert not scheduler.ready
+
+
+def test_sizes_are_stepped_side_by_side() -> None:
+    scheduler = scheduler_of(Member("small"), Member("large", key=LARGE), workers=2)
+    assert {*names(begin(scheduler)), *names(begin(scheduler))} == {"small", "large"}
+
+
+def test_a_picture_that_left_during_its_step_is_gone() -> None:
+    members = [Member("a"), Member("b"), Member("c")]
+    scheduler = scheduler_of(*members, workers=2)
+    batch = begin(scheduler)
+    assert names(batch) == ["a", "b"]
+    scheduler.remove(members[0])
+    scheduler.done(batch)
+    assert names(begin(scheduler)) == ["b"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 from typing import Generic, Protocol, TypeVar
@@ -64,6 +65,7 @@ class _Entry(Generic[T]):
     member: T
     patience: float
     started: bool = False
+    stepping: bool = False
 
 
 def _order(entry: _Entry[T]) -> tuple[int, float, int]:
@@ -108,17 +110,27 @@ class Lane(Generic[T]):
 
     @property
     def best_class(self) -> int:
-        """The best priority class present."""
-        classes = [entry.priority_class for entry in self._started]
+        """The best priority class of a picture that is in no step."""
+        classes = [entry.priority_class for entry in self._started if not entry.stepping]
         classes += [entry.priority_class for entry in self._waiting[:1]]
         return min(classes)
 
     @property
+    def pixels(self) -> int:
+        """Latent pixels of all its pictures' rows."""
+        return self.key.pixels * sum(entry.member.rows for entry in (*self._started, *self._waiting))
+
+    @property
+    def ready(self) -> bool:
+        """Whether a picture of it is in no step."""
+        return bool(self._waiting) or not all(entry.stepping for entry in self._started)
+
+    @property
     def step_seconds(self) -> float:
-        """What its next step will take."""
+        """What its next step will take with the machine to itself."""
         rows = 0
         for entry in (*self._started, *self._waiting):
-            rows += entry.member.rows
+            rows += 0 if entry.stepping else entry.member.rows
             if rows >= self._budget:
                 break
         return self._cost.step_seconds(min(rows, self._budget), self.key.pixels)
@@ -167,24 +179,38 @@ class Lane(Generic[T]):
         if moved:
             self._waiting.sort(key=_order)
 
-    def take(self) -> tuple[T, ...]:
-        """The pictures of the next step, within the budget of rows; those that wait no longer count as started."""
+    def take(self, workers: int, enough_pixels: float) -> tuple[T, ...]:
+        """The pictures of the next step of one of some workers; they are in it until they are given back.
+
+        At least one, and within that worker's share of the budget; none is added once they have `enough_pixels`.
+        """
+        budget = self._budget // workers
         for entry in self._started:
             entry.score = self._score(entry.member)
         # No more of the waiting can fit than the budget has rows.
         candidates = sorted((*self._started, *self._waiting[: self._budget]), key=_order)
+        candidates = [entry for entry in candidates if not entry.stepping]
         taken: list[_Entry[T]] = []
         rows = 0
         for entry in candidates:
-            if rows + entry.member.rows <= self._budget:
+            enough = rows + entry.member.rows > budget or rows * self.key.pixels >= enough_pixels
+            if not taken or not enough:
                 rows += entry.member.rows
                 taken.append(entry)
         for entry in taken:
+            entry.stepping = True
             if not entry.started:
                 entry.started = True
                 self._waiting.remove(entry)
                 self._started.append(entry)
         return tuple(entry.member for entry in taken)
+
+    def give_back(self, members: Iterable[T]) -> None:
+        """The step of some pictures is done; those that are not in any more are fine."""
+        done = {id(member) for member in members}
+        for entry in self._started:
+            if id(entry.member) in done:
+                entry.stepping = False
 
     def _score(self, member: T) -> float:
         return self.work_of(member) + _AGEING * member.arrival

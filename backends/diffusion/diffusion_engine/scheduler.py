@@ -15,10 +15,15 @@ _PROMOTION_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
-    """The pictures of one step; all of one key, their rows within the budget."""
+    """The pictures of one step; all of one key, their rows within the budget.
+
+    `one_worker`: the step is one worker's, with others' beside it, and its budget that worker's share; else it has all
+    of them.
+    """
 
     key: BatchKey
     members: tuple[T, ...]
+    one_worker: bool
 
 
 class Scheduler(Generic[T]):
@@ -27,11 +32,16 @@ class Scheduler(Generic[T]):
     Within a key, the step goes to the pictures with the best priority and, among those, the least remaining work; who
     waits ages towards the front (`Lane`). Between keys, time is shared by deficit round robin (Shreedhar & Varghese,
     1995) with a step's seconds as its size, so that neither a large picture nor many small ones block the others.
+
+    Where there are at least as many pictures as `workers`, each worker takes steps of its own and none waits for
+    another; with fewer, a step has all workers, so that a picture alone is made as fast as they can together.
     Times are seconds on a clock of the caller's. Not thread-safe: the engine calls it under its lock.
     """
 
-    def __init__(self, cost: StepCost, max_waiting: int) -> None:
+    def __init__(self, cost: StepCost, max_waiting: int, workers: int = 1) -> None:
         self._cost = cost
+        self._workers = workers
+        self._steps_under_way = 0
         self._max_waiting = max_waiting
         self._lanes: dict[BatchKey, Lane[T]] = {}
         self._turns: deque[Lane[T]] = deque()
@@ -99,27 +109,50 @@ class Scheduler(Generic[T]):
             total = max(total, seconds)
         return total
 
+    @property
+    def ready(self) -> bool:
+        """Whether `next_batch` has one."""
+        if self._one_worker:
+            return any(lane.ready for lane in self._turns)
+        return bool(self._turns) and not self._steps_under_way
+
     def next_batch(self, now: float) -> Batch[T] | None:
-        """The next step's batch, or None where there is nothing to do."""
-        if not self._turns:
+        """The next step's batch, until it is `done`; None where there is nothing to do or nobody to do it."""
+        if not self.ready:
             return None
         if now - self._promoted_at >= _PROMOTION_SECONDS:
             self._promoted_at = now
             for lane in self._turns:
                 lane.promote(now)
+        one_worker = self._one_worker
         lane = self._next_lane()
-        return Batch(lane.key, lane.take())
+        workers = self._workers if one_worker else 1
+        self._steps_under_way += 1
+        share = sum(lane.pixels for lane in self._turns) / workers
+        return Batch(lane.key, lane.take(workers, share), one_worker)
+
+    def done(self, batch: Batch[T]) -> None:
+        """A batch's step is over; its pictures, as far as they are still in, may take the next."""
+        self._steps_under_way -= 1
+        lane = self._lanes.get(batch.key)
+        if lane is not None:
+            lane.give_back(batch.members)
+
+    @property
+    def _one_worker(self) -> bool:
+        """Whether the next step is one worker's."""
+        return 1 < self._workers <= self.running + self.waiting
 
     def _next_lane(self) -> Lane[T]:
         if len(self._turns) == 1:
             return self._turns[0]
-        best = min(lane.best_class for lane in self._turns)
-        contenders = [lane for lane in self._turns if lane.best_class == best]
+        best = min(lane.best_class for lane in self._turns if lane.ready)
+        contenders = [lane for lane in self._turns if lane.ready and lane.best_class == best]
         # With the dearest step as the quantum, every turn allows at least one step.
         quantum = max(lane.step_seconds for lane in contenders)
         while True:
             lane = self._turns[0]
-            if lane.best_class == best:
+            if lane.ready and lane.best_class == best:
                 if lane.deficit >= lane.step_seconds:
                     lane.deficit -= lane.step_seconds
                     return lane

@@ -26,10 +26,11 @@ _PROVIDERS = {
 
 
 class UNetSession:
-    """One UNet graph; `run` may be called by one thread at a time.
+    """One UNet graph; up to `workers` threads at a time may call `run` for a step on one core, or one for all cores.
 
-    On a processor of several cores it is loaded twice: for steps of which every core takes a slice of the rows, and for
-    those whose rows don't divide among the cores, such as a single one, in which all cores share every node.
+    On a processor of several cores it is loaded twice: for steps that one core takes from the first node to the last,
+    alone or for its slice of the rows, and for steps whose rows don't divide among the cores, such as a single one, in
+    which all cores share every node.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class UNetSession:
             providers=[(_PROVIDERS[provider], dict(provider_options.get(provider, {}))) for provider in providers],
         )
         _check_started(providers, self._session.get_providers())
+        self._single = self._session
         self._slices: RowSlices | None = None
         if providers == ("cpu",) and self._threads > 1:
-            single = onnxruntime.InferenceSession(str(path), _options(1), providers=[_PROVIDERS["cpu"]])
-            self._slices = RowSlices(single, self._threads)
+            self._single = onnxruntime.InferenceSession(str(path), _options(1), providers=[_PROVIDERS["cpu"]])
+            self._slices = RowSlices(self._single, self._threads)
         inputs = {item.name: item for item in self._session.get_inputs()}
         if not {"sample", "timestep"} <= set(inputs):
             raise UnsupportedConfig(
@@ -80,12 +82,20 @@ class UNetSession:
         threads = f"{self._threads}, {'together' if self._slices is None else 'in slices'}"
         return graph_hash(self._graph), providers, onnxruntime.__version__, threads, _processor()
 
-    def run(self, sample: Array, timestep: Array, conditions: Mapping[str, Array]) -> Array:
+    @property
+    def workers(self) -> int:
+        """Steps that can be taken side by side: one a core, and one where a device takes them."""
+        return 1 if self._slices is None else self._threads
+
+    def run(self, sample: Array, timestep: Array, conditions: Mapping[str, Array], one_core: bool = False) -> Array:
         """The model's output [B, C, h, w] for latents [B, C, h, w], timesteps [B] and the further inputs [B, ..]."""
         feeds = {"sample": sample, "timestep": timestep, **conditions}
+        if one_core:
+            output: Array = self._single.run(None, feeds)[0]
+            return output
         if self._slices is not None and self._slices.fit(len(sample)):
             return self._slices.run(feeds)
-        output: Array = self._session.run(None, feeds)[0]
+        output = self._session.run(None, feeds)[0]
         return output
 
 

@@ -27,8 +27,8 @@ class BatchStep:
         self._packed_for: tuple[list[Generation], list[int]] = ([], [])
         self._conditions: Mapping[str, Array] = {}
 
-    def __call__(self, batch: Sequence[Generation]) -> tuple[int, float]:
-        """Takes the step; returns the UNet rows used and the seconds the UNet took.
+    def __call__(self, batch: Sequence[Generation], one_core: bool = False) -> tuple[int, float]:
+        """Takes the step, on one core or all there are; returns the UNet rows used and the seconds the UNet took.
 
         Nothing of a generation changes unless the UNet has answered, so a failed step can be taken again.
         """
@@ -46,7 +46,7 @@ class BatchStep:
             sample = np.concatenate([sample, sample[guided]])
             timesteps = np.concatenate([timesteps, timesteps[guided]])
         began = time.perf_counter()
-        output = self._session.run(sample, timesteps, self._pack_conditions(list(batch), guided))
+        output = self._session.run(sample, timesteps, self._pack_conditions(list(batch), guided), one_core)
         seconds = time.perf_counter() - began
 
         prediction = output[: len(batch)]
