@@ -23,6 +23,8 @@ def aim_cuda(models: Iterable[ModelConfig]) -> None:
     for config in models:
         if config.backend == "onnxruntime":
             _place_on_gpu(config)
+            # Giving a GPU's memory back after each batch would make every stream wait.
+            config.parameters.pop("memory.enable_memory_arena_shrinkage", None)
         elif config.backend == "diffusion":
             # The engine's tensors come and go on the CPU; its session alone is on the GPU.
             config.parameters["providers"].string_value = "cuda"

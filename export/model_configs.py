@@ -60,6 +60,9 @@ MAX_WINDOWS: Final = 4
 _MAX_WAITING: Final = 256
 # ONNX Runtime takes all cores.
 _THREADS: Final = {"intra_op_thread_count": "0"}
+# What graphs of pictures need for a moment grows with the batch and its pixels: it is given back after each,
+# and no plan is kept for every shape seen. (README of Triton's onnxruntime_backend, "Model Config Options".)
+_SPARE_MEMORY: Final = {"enable_mem_pattern": "0", "memory.enable_memory_arena_shrinkage": "cpu:0"}
 
 
 def set_parameters(config: ModelConfig, parameters: Mapping[str, str]) -> None:
@@ -80,7 +83,7 @@ def catalog() -> ModelConfig:
 
 def upscaler(name: str, parameters: Mapping[str, str], max_batch_size: int) -> ModelConfig:
     """The model that enlarges pictures of any family, tile by tile."""
-    config = _batched(name, [IMAGE], [UPSCALED])
+    config = _of_pictures(name, [IMAGE], [UPSCALED])
     config.max_batch_size = max_batch_size
     set_parameters(config, parameters)
     return config
@@ -103,9 +106,9 @@ def composing_models(checkpoint: Checkpoint, parameters: FamilyParameters) -> di
             for encoder in text_encoders(checkpoint)
         },
         "unet": _unet(names["unet"], checkpoint, parameters),
-        "vae_decoder": _batched(names["vae_decoder"], [final], [IMAGE]),
-        "vae_encoder": _batched(names["vae_encoder"], [IMAGE], posterior),
-        "inpaint_encoder": _batched(
+        "vae_decoder": _of_pictures(names["vae_decoder"], [final], [IMAGE]),
+        "vae_encoder": _of_pictures(names["vae_encoder"], [IMAGE], posterior),
+        "inpaint_encoder": _of_pictures(
             names["inpaint_encoder"], [IMAGE, MASK], [*posterior, *masked_posterior, LATENT_MASK]
         ),
     }
@@ -167,6 +170,12 @@ def _unet(name: str, checkpoint: Checkpoint, parameters: FamilyParameters) -> Mo
 def _batched(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> ModelConfig:
     config = _model(name, "onnxruntime", inputs, outputs, _THREADS)
     config.dynamic_batching.SetInParent()
+    return config
+
+
+def _of_pictures(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> ModelConfig:
+    config = _batched(name, inputs, outputs)
+    set_parameters(config, _SPARE_MEMORY)
     return config
 
 

@@ -18,6 +18,7 @@ Tensors = dict[str, np.ndarray]
 
 # Texts would have to be decoded for ONNX Runtime, and NumPy has no bfloat16.
 _FOREIGN_TYPES = ("TYPE_STRING", "TYPE_BF16")
+_SHRINKAGE = "memory.enable_memory_arena_shrinkage"
 _ADVICE = "run this model in a Triton with the native ONNX Runtime backend, or export it for the CPU."
 
 
@@ -35,6 +36,7 @@ class TritonPythonModel:
             _session_options(config),
             providers=["CPUExecutionProvider"],
         )
+        self._run_options = _run_options(config)
         _check_names("inputs", [item["name"] for item in config["input"]], self._session.get_inputs())
         _check_names("outputs", self._outputs, self._session.get_outputs())
 
@@ -69,10 +71,12 @@ class TritonPythonModel:
     def _run(self, group: list[Tensors]) -> list[Tensors]:
         """Outputs for each request of a group; all arrays have the batch axis first, if the model has one."""
         if len(group) == 1:
-            return [dict(zip(self._outputs, self._session.run(self._outputs, group[0]), strict=True))]
+            return [
+                dict(zip(self._outputs, self._session.run(self._outputs, group[0], self._run_options), strict=True))
+            ]
         joined = {name: np.concatenate([tensors[name] for tensors in group]) for name in group[0]}
         rows = [len(next(iter(tensors.values()))) for tensors in group]
-        outputs = self._session.run(self._outputs, joined)
+        outputs = self._session.run(self._outputs, joined, self._run_options)
         if any(len(array) != sum(rows) for array in outputs):
             raise RuntimeError("The graph's outputs have another batch size than its inputs.")
         pieces = [np.split(array, np.cumsum(rows)[:-1]) for array in outputs]
@@ -105,11 +109,24 @@ def _session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
         ("intra_op_thread_count", "intra_op_num_threads"),
         ("inter_op_thread_count", "inter_op_num_threads"),
     ):
-        text = config["parameters"].get(key, {}).get("string_value", "0")
+        text = _parameter(config, key, "0")
         if not text.isdecimal():
             raise ValueError(f"The parameter {key} of {config['name']} is {text!r}; it must be a number of threads.")
         setattr(options, attribute, int(text))
+    options.enable_mem_pattern = _parameter(config, "enable_mem_pattern", "1") != "0"
     return options
+
+
+def _run_options(config: dict[str, Any]) -> onnxruntime.RunOptions:
+    options = onnxruntime.RunOptions()
+    if arenas := _parameter(config, _SHRINKAGE, ""):
+        options.add_run_config_entry(_SHRINKAGE, arenas)
+    return options
+
+
+def _parameter(config: dict[str, Any], key: str, default: str) -> str:
+    text: str = config["parameters"].get(key, {}).get("string_value", default)
+    return text
 
 
 def _check_names(kind: str, declared: list[str], of_graph: list[Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 from onnx import TensorProto, helper
@@ -100,6 +101,27 @@ def write_repository(repository: Path) -> None:
         weights={"table": TABLE},
         outside=True,
     )
+    table_of_products = [
+        helper.make_node("Transpose", ["X"], ["ROW"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["X", "ROW"], ["PRODUCTS"]),
+        helper.make_node("ReduceMax", ["PRODUCTS"], ["Y"], keepdims=0),
+    ]
+    for name, parameter in (
+        ("keeps_memory", ""),
+        (
+            "gives_memory_back",
+            'parameters { key: "memory.enable_memory_arena_shrinkage" value { string_value: "cpu:0" } }',
+        ),
+    ):
+        write_model(
+            repository,
+            name,
+            table_of_products,
+            {"X": ("FP32", [1, "length", 1])},
+            {"Y": ("FP32", [])},
+            max_batch_size=0,
+            config=f'{parameter} parameters {{ key: "enable_mem_pattern" value {{ string_value: "0" }} }}',
+        )
     double = [helper.make_node("Add", ["X", "X"], ["Y"])]
     vector = ("FP32", ["length"])
     write_model(repository, "unbatched", double, {"X": vector}, {"Y": vector}, max_batch_size=0)
@@ -200,6 +222,19 @@ def test_models_without_batches_and_with_bounded_threads(
     np.testing.assert_array_equal(infer(triton, model, X=array)["Y"], 2 * array)
 
 
+@pytest.mark.parametrize(("model", "kept"), [("keeps_memory", True), ("gives_memory_back", False)])
+def test_memory_of_a_large_batch_is_given_back_where_the_configuration_says_so(
+    triton: triton_grpc.InferenceServerClient, model: str, kept: bool
+) -> None:
+    triton.load_model(model)
+    infer(triton, model, X=np.ones((1, 2, 1), np.float32))
+    before = resident_bytes(model)
+    large = np.ones((1, 8192, 1), np.float32)
+    np.testing.assert_array_equal(infer(triton, model, X=large)["Y"], 1)
+    grown = resident_bytes(model) - before
+    assert (grown > 2**27) is kept, f"{grown / 2**20:.0f} MiB more, of {large.size**2 * 4 / 2**20:.0f}"
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
@@ -215,6 +250,11 @@ def test_what_it_can_not_do_is_refused_in_words(
 ) -> None:
     with pytest.raises(triton_grpc.InferenceServerException, match=words):
         triton.load_model(model)
+
+
+def resident_bytes(model: str) -> int:
+    (stub,) = (each for each in psutil.Process().children(recursive=True) if f"{model}_0_0" in each.cmdline())
+    return int(stub.memory_info().rss)
 
 
 def executions(client: triton_grpc.InferenceServerClient, model: str) -> int:

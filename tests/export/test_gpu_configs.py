@@ -61,6 +61,7 @@ def test_cuda_places_graphs_on_one_gpu_and_tells_the_engine(family: Aimed) -> No
         assert list(group.gpus) == ([0] if on_gpu else [])
         assert len(config.instance_group) == 1
         assert from_text(to_text(config)) == config
+        assert "memory.enable_memory_arena_shrinkage" not in config.parameters
     assert parameters(family.parts["unet"])["providers"] == "cuda"
 
 

@@ -75,6 +75,14 @@ def test_every_model_is_batched_keeps_all_versions_and_has_one_instance(exported
     assert config.HasField("dynamic_batching") == (model in queued)
 
 
+def test_graphs_of_pictures_give_their_memory_back_and_keep_no_plan_for_every_shape(exported: ExportReport) -> None:
+    for model in set(MODELS) - set(ENSEMBLES):
+        parameters = {key: value.string_value for key, value in read(exported.repository, model).parameters.items()}
+        of_pictures = model in ("demo_vae_decoder", "demo_vae_encoder", "demo_inpaint_encoder")
+        assert parameters.get("memory.enable_memory_arena_shrinkage") == ("cpu:0" if of_pictures else None)
+        assert parameters.get("enable_mem_pattern") == ("0" if of_pictures else None)
+
+
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
 def test_an_ensemble_takes_what_a_person_may_set(exported: ExportReport, ensemble: str) -> None:
     config = read(exported.repository, ensemble)
