@@ -104,7 +104,7 @@ def write_repository(repository: Path) -> None:
     table_of_products = [
         helper.make_node("Transpose", ["X"], ["ROW"], perm=[0, 2, 1]),
         helper.make_node("MatMul", ["X", "ROW"], ["PRODUCTS"]),
-        helper.make_node("ReduceMax", ["PRODUCTS"], ["Y"], keepdims=0),
+        helper.make_node("ReduceMax", ["PRODUCTS"], ["Y"]),
     ]
     for name, parameter in (
         ("keeps_memory", ""),
@@ -118,7 +118,7 @@ def write_repository(repository: Path) -> None:
             name,
             table_of_products,
             {"X": ("FP32", [1, "length", 1])},
-            {"Y": ("FP32", [])},
+            {"Y": ("FP32", [1, 1, 1])},
             max_batch_size=0,
             config=f'{parameter} parameters {{ key: "enable_mem_pattern" value {{ string_value: "0" }} }}',
         )
