@@ -1,4 +1,4 @@
-"""Policies serving a load with real UNet steps, in this process: the same session and step code as the engine's.
+"""Serving a load with real UNet steps, in this process: by the engine, or by a policy with its session and step code.
 
 UNet steps only: text encoder and VAE cost all policies the same. The scheduling is what differs.
 """
@@ -6,13 +6,21 @@ UNet steps only: text encoder and VAE cost all policies the same. The scheduling
 from __future__ import annotations
 
 import json
+import queue
+import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from diffusion_engine.condition import TEXT, Text
+from diffusion_engine.engine import Engine
 from diffusion_engine.generation import Generation
+from diffusion_engine.inputs import Inputs
+from diffusion_engine.parameters import EngineParameters
 from diffusion_engine.picture import Picture
+from diffusion_engine.request import Answer
 from diffusion_engine.scheduler_config import SchedulerConfig
 from diffusion_engine.session import UNetSession
 from diffusion_engine.start import start_from_noise
@@ -21,8 +29,9 @@ from diffusion_engine.tables import tables_of
 
 from benchmarks.bare_session import LATENT_CHANNELS
 from benchmarks.job import Job
-from benchmarks.loads import PIXELS_A_LATENT, PictureSettings
+from benchmarks.loads import PIXELS_A_LATENT, OpenLoop, PictureSettings
 from benchmarks.policies.policy import Turn
+from benchmarks.served import ServedPicture
 from benchmarks.step_curves import StepCurve
 
 _RUNS = 5
@@ -86,20 +95,46 @@ class RealMachine:
         """Lets go of a finished picture."""
         del self._generations[id(job)]
 
+    def serve_by_engine(self, load: OpenLoop) -> list[ServedPicture]:
+        """Serves a load with an engine of its own, as a model process runs it; its pictures as they ended."""
+        clock, ended = RealClock(), queue.SimpleQueue[tuple[float, float, float, Answer]]()
+
+        def on_answer(arrival: float, alone: float, answer: Answer) -> None:
+            ended.put((arrival, clock.now(), alone, answer))
+
+        engine = self._engine()
+        engine.start()
+        submitted = 0
+        while (arrival := load.next_arrival()) is not None:
+            clock.wait_until(arrival)
+            for arrived, settings in load.due(clock.now()):
+                text = Text(self._condition[TEXT])
+                inputs = Inputs(_picture(settings), text, text)
+                engine.submit("", [inputs], None, partial(on_answer, arrived, self.alone(settings)))
+                submitted += 1
+        served = [_served(*ended.get()) for _ in range(submitted)]
+        engine.drain(0)
+        return served
+
+    def _engine(self) -> Engine:
+        parameters = EngineParameters(
+            latent_channels=LATENT_CHANNELS,
+            vae_scale_factor=PIXELS_A_LATENT,
+            scaling_factor=1.0,
+            max_rows=None,
+            max_waiting=sys.maxsize,
+            intra_op_thread_count=0,
+            providers=("cpu",),
+        )
+        return Engine(self._session, self._table_of, parameters, self.curve().cost())
+
     def _generation(self, job: Job) -> Generation:
         if id(job) not in self._generations:
             self._generations[id(job)] = self._begin(job.settings)
         return self._generations[id(job)]
 
     def _begin(self, settings: PictureSettings) -> Generation:
-        picture = Picture(
-            width=settings.size,
-            height=settings.size,
-            steps=settings.steps,
-            guidance_scale=settings.guidance_scale,
-            sampler=settings.sampler,
-            seed=settings.seed,
-        )
+        picture = _picture(settings)
         side = settings.size // PIXELS_A_LATENT
         table = self._table_of(settings.sampler, settings.steps, _FULL_STRENGTH)
         start = start_from_noise(picture, table, (LATENT_CHANNELS, side, side))
@@ -126,3 +161,21 @@ class RealMachine:
             seconds.append(time.perf_counter() - before)
         # The first run of a shape allocates its memory.
         return float(np.median(seconds[1:]))
+
+
+def _picture(settings: PictureSettings) -> Picture:
+    return Picture(
+        width=settings.size,
+        height=settings.size,
+        steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        sampler=settings.sampler,
+        seed=settings.seed,
+    )
+
+
+def _served(arrival: float, finished: float, alone: float, answer: Answer) -> ServedPicture:
+    if isinstance(answer, Exception):
+        raise answer
+    (picture,) = answer
+    return ServedPicture(arrival, finished, alone, picture.mean_rows, picture.steps_waited)

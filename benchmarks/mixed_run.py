@@ -1,4 +1,4 @@
-"""The mixed load under two policies with real UNet steps: this server's scheduler and whole-request batching."""
+"""The mixed load with real UNet steps: this server's engine and whole-request batching."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def measure_mixed(family: Family, machine: RealMachine, plan: Plan) -> list[Mixe
     for trial in range(plan.mixed_trials):
         pictures = draw(Workload.MIXED, plan.mixed_pictures, family.sizes, trial)
         rate = LOAD * limit(machine.curve(), pictures)
-        served = {}
-        for name in (PolicyName.CONTINUOUS, PolicyName.WHOLE_REQUEST):
-            policy = make_policy(name, machine.curve().cost())
-            load = OpenLoop(pictures, poisson_arrivals(rate, len(pictures), trial))
-            served[name] = Served.of(dispatch(policy, load, machine, RealClock()))
-        trials.append(MixedTrial(rate, served))
+        times = poisson_arrivals(rate, len(pictures), trial)
+        policy = make_policy(PolicyName.WHOLE_REQUEST, machine.curve().cost())
+        served = {
+            PolicyName.CONTINUOUS: machine.serve_by_engine(OpenLoop(pictures, times)),
+            PolicyName.WHOLE_REQUEST: dispatch(policy, OpenLoop(pictures, times), machine, RealClock()),
+        }
+        trials.append(MixedTrial(rate, {name: Served.of(ended) for name, ended in served.items()}))
     return trials

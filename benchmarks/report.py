@@ -186,9 +186,10 @@ def _mixed(results: Results) -> str:
     ]
     return (
         f"## Mixed load, real UNet steps of `{results.main_family.family}`, 80 % of the limit\n\n"
-        "Two policies over the same session, in one process, with the same pictures at the same times; text encoder "
-        "and VAE left out. Whole-request batching is first in, first out. Where it cannot sustain this load its "
-        "latencies grow with the length of the run; the simulation below also shows a load that it sustains.\n\n"
+        "The engine, and whole-request batching over the same session, in one process, with the same pictures at the "
+        "same times; text encoder and VAE left out. Whole-request batching is first in, first out, each batch on all "
+        "cores, as one instance of a model takes it. Where it cannot sustain this load its latencies grow with the "
+        "length of the run; the simulation below also shows a load that it sustains.\n\n"
         + _table("trial policy arrivals/s pictures/s mean p50 p95 p99 slowdown slowdown-p99 rows/step", rows)
     )
 

@@ -70,8 +70,8 @@ class PromptWriter:
             style = style or (presets.styles(family)[context.style] if context.style else None)
         preferences = await self._preferences.of(request)
         preferred_style, preferred_quality = preferred(preferences, presets, family)
-        if style is None and not spoken_style(request.prompt, presets.styles(family)):
-            style = preferred_style
+        if style is None and preferred_style is not None:
+            style = None if spoken_style(request.prompt, presets.styles(family)) else preferred_style
         quality = quality or preferred_quality
         additions = [Addition(phrase, "context") for phrase in context.phrases]
         negatives: list[Addition] = []

@@ -309,6 +309,47 @@ async def test_more_than_it_takes_is_refused(triton_url: str) -> None:
         first.cancel()
 
 
+async def test_what_a_full_engine_refused_is_refused_for_a_while_without_asking_it(
+    triton_url: str, engine: Triton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer, asked = Triton.infer, []
+
+    async def counting(triton: Triton, model: str, *more: Any, **options: Any) -> Any:
+        if model == "demo" and triton is not engine:
+            asked.append(model)
+        return await infer(triton, model, *more, **options)
+
+    async def standing() -> dict[str, Any]:
+        return await engine.control("demo_unet", 1, {"op": "status", "ids": []}, 10)
+
+    await until_idle(engine)
+    many = {
+        "PROMPT_EMBEDDINGS": np.zeros((1, 48, 128), np.float32),
+        "SEED": np.ones((1, 1), np.int64),
+        "STEPS": np.full((1, 1), 100, np.int32),
+        "GUIDANCE_SCALE": np.ones((1, 1), np.float32),
+        **{side: np.full((1, 1), 256, np.int32) for side in ("WIDTH", "HEIGHT")},
+    }
+    names = [f"before-{number}" for number in range(300)]
+    async with running(triton_url) as bridge:
+        monkeypatch.setattr(Triton, "infer", counting)
+        before = [asyncio.create_task(engine.infer("demo_unet", many, ["LATENTS"], request_id=name)) for name in names]
+        while (await standing())["waiting"] < 256:
+            await asyncio.sleep(0.02)
+        calls = [bridge.images.GenerateImage(small(1))]
+        first = await calls[0]
+        calls.append(bridge.images.GenerateImage(small(2)))
+        assert "256 pictures are waiting and 256 may" in first.error
+        assert (await calls[1]).error == first.error
+        assert [await codes(call) for call in calls] == [["RESOURCE_EXHAUSTED"]] * 2
+        assert len(asked) == 1
+        await engine.control("demo_unet", 1, {"op": "cancel", "ids": names}, 10)
+        await asyncio.wait(before)
+        while "pictures are waiting" in (again := await bridge.images.GenerateImage(small(2))).error:
+            await asyncio.sleep(0.1)
+        assert pixels(again).shape == (64, 64, 3)
+
+
 async def test_a_stop_lets_pictures_finish_and_takes_no_new_ones(triton_url: str) -> None:
     async with running(triton_url, drain_grace=120) as bridge:
         under_way = bridge.images.GenerateImageStream(request(**WATCHED))

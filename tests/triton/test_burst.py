@@ -71,7 +71,7 @@ def test_a_mixed_burst_loses_nothing(demo: FamilyClient) -> None:
         assert isinstance(error, triton_grpc.InferenceServerException) and "CANCELLED" in str(error)
         took_part = [step["index"] for step in demo.control(op="record", last=4096)["steps"] if name in step["ids"]]
         assert 1 <= len(took_part) < 40, "the cancel came midway"
-        assert took_part[-1] <= known_step + 1, "it left within one step of its cancel"
+        assert sum(index > known_step for index in took_part) <= 1, "it left within one step of its cancel"
     pool.shutdown()
     status = demo.control(op="status", ids=[])
     assert (status["active"], status["waiting"]) == (0, 0)
