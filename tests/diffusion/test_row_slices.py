@@ -76,11 +76,35 @@ def graph(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 9])
-def test_any_number_of_rows_is_computed(graph: Path, threads: int, rows: int) -> None:
+def test_any_number_of_rows_is_computed_on_one_core_and_on_all(graph: Path, threads: int, rows: int) -> None:
     session = UNetSession(graph, ("cpu",), threads)
+    assert session.workers == threads
     sample = np.random.default_rng(rows).standard_normal((rows, 4, 2, 2), np.float32)
     timestep = np.arange(rows, dtype=np.float32)
-    np.testing.assert_array_equal(session.run(sample, timestep, {}), sample * timestep[:, None, None, None])
+    for one_core in (False, True):
+        output = session.run(sample, timestep, {}, one_core)
+        np.testing.assert_array_equal(output, sample * timestep[:, None, None, None])
+
+
+def test_memory_is_planned_for_a_bounded_number_of_shapes_and_others_are_computed_too(
+    graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusion_engine.session._MOST_PLANS", 3)
+    session = UNetSession(graph, ("cpu",), 2)
+    planned: list[int] = []
+
+    class Recording:
+        def run(self, outputs: None, feeds: Mapping[str, Array]) -> list[Array]:
+            planned.append(len(feeds["sample"]))
+            return single.run(outputs, feeds)  # type: ignore[no-any-return]
+
+    single = session._single
+    session._single = session._slices._session = Recording()  # type: ignore[assignment,union-attr]
+    for rows, one_core in ((1, True), (4, False), (5, True), (6, True), (7, True), (12, False), (2, True)):
+        sample, timestep = np.ones((rows, 4, 2, 2), np.float32), np.arange(rows, dtype=np.float32)
+        output = session.run(sample, timestep, {}, one_core)
+        np.testing.assert_array_equal(output, sample * timestep[:, None, None, None])
+    assert planned == [1, 2, 2, 5, 2]
 
 
 def test_what_was_measured_is_measured_again_where_the_threads_or_the_weights_differ(graph: Path) -> None:
