@@ -43,8 +43,7 @@ def _throughput(results: Results) -> str:
     return (
         f"a picture of the bare sessions, which never wait for one another, takes {bare:.3f} seconds of a core. "
         f"Through the bridge it takes {ours:.3f}: {graphs:.3f} are its graphs', {outside:.3f} those of bridge, Triton "
-        "and tokenizer; in the rest a core is idle, as the cores meet once a step and a run begins and ends with fewer "
-        "pictures."
+        "and tokenizer; in the rest a core is idle or the client's, as a run begins and ends with fewer pictures."
     )
 
 
