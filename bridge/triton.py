@@ -1,8 +1,9 @@
 """The bridge's only door to Triton: one pooled gRPC client, with Triton's failures as the bridge's errors."""
 
+import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,9 @@ _TOO_LATE = re.compile(r"may take up to ([\d.]+) s,")
 _DEADLINE_EXCEEDED = "deadline exceeded"
 # The reason of a version that was unloaded because it was asked for.
 _UNLOADED = "unloaded"
+# How long a call that nobody waits for may go on where Triton does not end it, and how long a bridge that stops waits.
+_LEFT_SECONDS = 60.0
+_CLOSING_SECONDS = 2.0
 # The diffusion backend's request parameter, microseconds.
 _RESERVE = "reserve"
 
@@ -70,10 +74,14 @@ class Triton:
 
     def __init__(self, url: str) -> None:
         self._client = InferenceServerClient(url, channel_args=_CHANNEL_OPTIONS)
+        self._left: set[asyncio.Task[Any]] = set()
 
     async def close(self) -> None:
-        """Closes the channel; requests under way are cancelled."""
+        """Closes the channel; requests under way are cancelled, those that nobody waits for after some seconds."""
+        if self._left:
+            await asyncio.wait(self._left, timeout=_CLOSING_SECONDS)
         await self._client.close()
+        await asyncio.gather(*self._left, return_exceptions=True)
 
     async def is_live(self, timeout: float) -> bool:
         """Tells whether Triton itself answers within `timeout` seconds."""
@@ -99,7 +107,8 @@ class Triton:
 
         `queue_timeout` seconds are what the model itself may take (Triton's request parameter `timeout`); an engine
         lets in only what it expects `reserve` seconds earlier. `timeout` seconds bound the call; `headers` tell Triton
-        which trace the request belongs to. Raises one of the bridge's errors.
+        which trace the request belongs to. Who is cancelled meanwhile leaves the request to end by itself: the engine
+        is told by a control request. Raises one of the bridge's errors.
         """
         tensors = []
         for name, array in inputs.items():
@@ -107,22 +116,45 @@ class Triton:
             tensor.set_data_from_numpy(array)
             tensors.append(tensor)
         try:
-            result = await self._client.infer(
-                model,
-                tensors,
-                model_version="" if version is None else str(version),
-                outputs=[InferRequestedOutput(name) for name in outputs],
-                request_id=request_id,
-                timeout=None if queue_timeout is None else max(1, round(queue_timeout * 1e6)),
-                client_timeout=timeout,
-                headers=dict(headers or {}),
-                parameters={_RESERVE: round(reserve * 1e6)} if reserve else None,
+            result = await self._ended(
+                self._client.infer(
+                    model,
+                    tensors,
+                    model_version="" if version is None else str(version),
+                    outputs=[InferRequestedOutput(name) for name in outputs],
+                    request_id=request_id,
+                    timeout=None if queue_timeout is None else max(1, round(queue_timeout * 1e6)),
+                    client_timeout=timeout,
+                    headers=dict(headers or {}),
+                    parameters={_RESERVE: round(reserve * 1e6)} if reserve else None,
+                )
             )
         except InferenceServerException as error:
             raise _translate(error) from error
         arrays = ((name, result.as_numpy(name)) for name in outputs)
         # Triton leaves out of its answer, without an error, what the model did not give.
         return {name: array for name, array in arrays if array is not None}
+
+    async def _ended(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """The call's answer; the call outlives a caller that is cancelled.
+
+        Triton up to 25.01 may crash where the cancel of a gRPC call meets its end (server#7368, server#8034).
+        """
+        task = asyncio.create_task(call)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            self._left.add(task)
+            task.add_done_callback(self._forget)
+            asyncio.get_running_loop().call_later(_LEFT_SECONDS, task.cancel)
+            raise
+        return task.result()
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._left.discard(task)
+        # Nobody waits for how it ended; asyncio would complain.
+        if not task.cancelled():
+            task.exception()
 
     async def control(self, unet: str, version: int, order: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         """Sends a control request, such as `{"op": "cancel", "ids": [..]}`, to one version of a UNet model."""
