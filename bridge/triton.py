@@ -146,7 +146,8 @@ class Triton:
         except asyncio.CancelledError:
             self._left.add(task)
             task.add_done_callback(self._forget)
-            asyncio.get_running_loop().call_later(_LEFT_SECONDS, task.cancel)
+            limit = asyncio.get_running_loop().call_later(_LEFT_SECONDS, task.cancel)
+            task.add_done_callback(lambda _: limit.cancel())
             raise
         return task.result()
 

@@ -17,8 +17,8 @@ from standalone.stack import StackSettings
 
 _CALLERS = 6
 # Pools of threads, caches and the memory for every shape that is drawn grow to their size first. Counted in calls: a
-# slow or busy machine takes longer for that.
-_WARM_UP_CALLS = 3000
+# slow or busy machine takes longer for that. One call in eight needs the VAE encoder.
+_WARM_UP_CALLS = 5000
 _LEAST_SUCCESS = 0.999
 _MOST_GROWTH = 1.0
 # How much the second half's median may differ from the first's.

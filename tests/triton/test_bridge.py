@@ -17,6 +17,7 @@ from bridge.triton import Triton
 from protos import starweave_pb2, starweave_pb2_grpc
 from tests.triton.bridge_in_process import codes, pixels, running
 from tests.triton.cut_connection import way_to
+from tests.triton.family_client import FamilyClient
 
 Progress = starweave_pb2.ImageProgress
 PROMPT = "a red circle on a blue background"
@@ -242,6 +243,19 @@ async def test_a_unary_client_that_goes_away_stops_the_engine(images: Any, engin
     call.cancel()
     await until_idle(engine)
     assert await last_step(engine) - before < 100
+
+
+async def test_a_request_to_triton_outlives_who_waited_for_it(engine: Triton, demo: FamilyClient) -> None:
+    demo.load()
+    latents = {"LATENTS": np.zeros((1, 4, 32, 32), np.float32)}
+    waiting = asyncio.create_task(engine.infer("demo_vae_decoder", latents, ["IMAGE"]))
+    await asyncio.sleep(0.005)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    (call,) = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.wait([call])
+    assert call.result().as_numpy("IMAGE").shape == (1, 256, 256, 3)
 
 
 @pytest.mark.usefixtures("bridge_address")
