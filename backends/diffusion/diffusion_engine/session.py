@@ -120,10 +120,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 
 def _planned() -> onnxruntime.SessionOptions:
-    """One thread, and one piece of memory a run: cores then don't hand each other's memory around in an arena.
-
-    That is worth 4 to 8 % of a step of the demo's UNet on two cores.
-    """
+    """One thread, and one piece of memory a run: cores then don't hand each other's memory around in an arena."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False
