@@ -120,10 +120,9 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 
 def _planned() -> onnxruntime.SessionOptions:
-    """One thread, and one piece of memory a run: cores then don't hand each other's memory around in an arena."""
+    """One thread, and one piece of memory a run: cores then don't hand the memory of every node around in the arena."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
     return options
 
 
