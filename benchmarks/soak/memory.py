@@ -56,7 +56,7 @@ class MemoryWatch:
             for process in (self._root, *self._root.children(recursive=True)):
                 try:
                     resident[process_name(process.cmdline()) or "supervisor"] += process.memory_info().rss
-                except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                except psutil.NoSuchProcess:
                     continue
             self.samples.append(Sample(time.monotonic(), resident))
 

@@ -207,8 +207,10 @@ def test_a_mixed_batch_makes_the_pictures_each_would_be_alone(
         alone = answers.pictures(f"alone-{index}")[0].latents
         together = answers.pictures(f"together-{index}")[0].latents
         np.testing.assert_allclose(together, alone, atol=1e-4 * np.abs(alone).max())
-    shared = {name for step in engine.record.last(100) if len(step.ids) > 1 for name in step.ids}
-    assert {f"together-{index}" for index in range(len(wanted))} <= shared
+    everyone = {f"together-{index}" for index in range(len(wanted))}
+    steps = [set(step.ids) for step in engine.record.last(100)]
+    assert everyone <= set().union(*(ids for ids in steps if len(ids) > 1))
+    assert any(everyone <= ids for ids in steps) or unet.workers > 1
 
 
 @one_worker

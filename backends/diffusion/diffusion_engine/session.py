@@ -56,14 +56,16 @@ class UNetSession:
         self._threads = intra_op_thread_count or len(os.sched_getaffinity(0))
         self._session = onnxruntime.InferenceSession(
             str(path),
-            _options(intra_op_thread_count),
+            _options(intra_op_thread_count, plans=False),
             providers=[(_PROVIDERS[provider], dict(provider_options.get(provider, {}))) for provider in providers],
         )
         _check_started(providers, self._session.get_providers())
         self._single = self._session
         self._slices: RowSlices | None = None
         if providers == ("cpu",) and self._threads > 1:
-            self._single = onnxruntime.InferenceSession(str(path), _planned(), providers=[_PROVIDERS["cpu"]])
+            self._single = onnxruntime.InferenceSession(
+                str(path), _options(1, plans=True), providers=[_PROVIDERS["cpu"]]
+            )
             self._slices = RowSlices(self._single, self._threads)
         self._shapes: set[tuple[tuple[int, ...], ...]] = set()
         inputs = {item.name: item for item in self._session.get_inputs()}
@@ -111,18 +113,12 @@ class UNetSession:
         return shapes in self._shapes
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
+def _options(threads: int, plans: bool) -> onnxruntime.SessionOptions:
+    """`plans`: one piece of memory a run; cores then don't hand the memory of every node around in the arena."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # A memory pattern is kept for every shape of the inputs that was ever seen: each size with each number of rows.
-    options.enable_mem_pattern = False
-    return options
-
-
-def _planned() -> onnxruntime.SessionOptions:
-    """One thread, and one piece of memory a run: cores then don't hand the memory of every node around in the arena."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.enable_mem_pattern = plans
     return options
 
 
