@@ -16,7 +16,7 @@ from bridge.library.database import Database
 from bridge.library.filters import ImageFilter
 from bridge.library.location import Location
 from bridge.library.record import Rating, Record
-from bridge.library.records import add_row, count_reference
+from bridge.library.records import add_rows, count_references
 from bridge.library.schema import prompts
 from bridge.library.search import Search
 from bridge.library.similarity import Similarity
@@ -67,11 +67,12 @@ def measure(location: Location, sizes: tuple[int, ...], repeats: int, say: Calla
 
 def _fill(database: Database, numbers: range, rng: random.Random) -> None:
     with database.writing() as connection:
-        for number in numbers:
-            rating = Rating(rng.randint(1, 5), "", number) if rng.random() < 0.1 else None
-            record = _record(number, rng)
-            count_reference(connection, record)
-            add_row(connection, record, rating)
+        rated = [
+            (_record(number, rng), Rating(rng.randint(1, 5), "", number) if rng.random() < 0.1 else None)
+            for number in numbers
+        ]
+        count_references(connection, [record for record, _ in rated])
+        add_rows(connection, rated)
         fresh = connection.execute(select(prompts.c.number).where(prompts.c.embedded_at.is_(None))).scalars().all()
         for number in fresh:
             values = {"vector": _vector(number).astype("<f4").tobytes(), "embedded_at": time.time_ns() // 1_000_000}

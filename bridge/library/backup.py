@@ -20,7 +20,7 @@ from bridge.library.blobs import BlobStore, digest
 from bridge.library.database import Database, insert
 from bridge.library.errors import DamagedBackup, LibraryRefused
 from bridge.library.record import Rating, Record
-from bridge.library.records import add_row, count_reference, image_of
+from bridge.library.records import add_rows, count_references, image_of
 from bridge.library.schema import images, preference_resets
 
 _FORMAT = 1
@@ -105,8 +105,8 @@ def restore(database: Database, store: BlobStore, folder: Path) -> Manifest:
                 if not _copy(copies, store, record.blob):
                     raise DamagedBackup(f"The bytes of the picture {record.id} are not in the backup, or are damaged.")
                 restored.add(record.blob)
-            count_reference(connection, record)
-            add_row(connection, record, rating)
+            count_references(connection, [record])
+            add_rows(connection, [(record, rating)])
     return manifest
 
 

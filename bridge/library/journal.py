@@ -8,11 +8,10 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.library.blobs import digest
-from bridge.library.record import Record
+from bridge.library.record import Entry, Record
 
 _SUFFIX = ".entry"
 _DAMAGED = ".damaged"
@@ -21,14 +20,6 @@ _PART = ".part"
 _FREE_BYTES = 256 * 2**20
 # A part is written within a second; what is older was left by a bridge that was killed.
 _ABANDONED_SECONDS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A picture with what the library keeps of it."""
-
-    record: Record
-    data: bytes
 
 
 class DamagedEntry(Exception):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bridge.library.blobs import BlobStore
@@ -13,7 +14,7 @@ from bridge.library.embedding import Vector
 from bridge.library.errors import LibraryUnavailable
 from bridge.library.journal import Journal
 from bridge.library.location import Location
-from bridge.library.record import Record
+from bridge.library.record import Entry
 from bridge.library.recorder import Recorder
 from bridge.library.records import Records
 from bridge.library.retention import Retention, prune
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 _OPEN_PAUSE = 5.0
 _PRUNE_SECONDS = 3600.0
 _SETTLE_SECONDS = 10.0
+_REFRESH_SECONDS = 1.0
 
 
 class Library:
@@ -78,9 +80,12 @@ class Library:
         for task in self._tasks:
             task.add_done_callback(_log_end)
 
-    async def keep(self, record: Record, data: bytes) -> None:
-        """Returns when the picture is safe on the disk; it is recorded afterwards. Raises OSError."""
-        await self._recorder.keep(record, data)
+    async def keep(self, make: Callable[[], Entry]) -> None:
+        """Returns when the picture that `make` makes, in a thread, is safe on the disk; it is recorded afterwards.
+
+        Raises OSError, and what `make` raises.
+        """
+        await self._recorder.keep(make)
 
     async def settled(self, image_id: str | None = None) -> None:
         """Returns when this picture, or every one that is answered by now, is recorded.
@@ -92,8 +97,18 @@ class Library:
         except TimeoutError as error:
             raise LibraryUnavailable("The library cannot be written at the moment; try again later.") from error
 
+    async def refresh(self) -> None:
+        """Returns when every picture that is answered by now is recorded, or soon where that takes long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._recorder.settled(), _REFRESH_SECONDS)
+
+    async def repeat_settled(self, repeat_key: str) -> None:
+        """Returns when the pictures of this key that are answered by now are recorded."""
+        await self._recorder.repeat_settled(repeat_key)
+
     async def stop(self) -> None:
-        """Stops; what is not recorded stays in the journal for the next start."""
+        """Stops; what cannot be recorded soon stays in the journal for the next start."""
+        await self.refresh()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

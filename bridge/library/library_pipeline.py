@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from bridge.deadline import Deadline
 from bridge.job import Job, Place
@@ -12,7 +13,7 @@ from bridge.library.errors import ImageNotFound
 from bridge.library.flights import Flights
 from bridge.library.library import Library
 from bridge.library.library_use import uses_library
-from bridge.library.new_record import new_record
+from bridge.library.new_entry import new_entry
 from bridge.library.record import LibraryImage
 from bridge.library.repeat_key import repeat_key
 from bridge.pipeline import PICTURE_INFO, ImagePipeline, asked_info
@@ -92,7 +93,7 @@ class LibraryPipeline:
         if library is None or not self._repeats or not library.is_open or time.monotonic() < self._rested_at:
             return None
         try:
-            found = await asyncio.wait_for(library.threads.run(_look_up, library, key), _LOOKUP_SECONDS)
+            found = await asyncio.wait_for(_find(library, key), _LOOKUP_SECONDS)
         except ImageNotFound:
             return None
         except Exception as error:
@@ -122,11 +123,15 @@ class LibraryPipeline:
         if self._library is None:
             return
         try:
-            record = await asyncio.to_thread(new_record, job, response, key, repeat_of)
-            await self._library.keep(record, response.image_data)
+            await self._library.keep(partial(new_entry, job, response, key, repeat_of))
         except Exception:
             # The picture is there and is answered, whatever becomes of its record.
             logger.exception("The picture is not kept in the library")
+
+
+async def _find(library: Library, key: str) -> tuple[LibraryImage, bytes] | None:
+    await library.repeat_settled(key)
+    return await library.threads.run(_look_up, library, key)
 
 
 def _look_up(library: Library, key: str) -> tuple[LibraryImage, bytes] | None:

@@ -1,7 +1,7 @@
 """What the library keeps of one finished picture, apart from its bytes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -55,10 +55,18 @@ class Record:
 
     def as_mapping(self) -> dict[str, Any]:
         """The values by their names, fit for JSON."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS}
 
 
 _FIELDS = tuple(field.name for field in fields(Record))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A picture with what the library keeps of it."""
+
+    record: Record
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Adds pictures to the library, and reads and rates single ones."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence, Set
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -8,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 from bridge.library.blobs import BlobStore
 from bridge.library.database import Database, insert
 from bridge.library.errors import ImageNotFound
-from bridge.library.record import LibraryImage, Rating, Record
+from bridge.library.record import Entry, LibraryImage, Rating, Record
 from bridge.library.schema import blobs, images, prompts
 from bridge.library.words import words_of
 
@@ -20,18 +22,21 @@ class Records:
         self._database = database
         self._store = store
 
-    def add(self, record: Record, data: bytes) -> bool:
-        """Records a picture; False where it is there already.
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Records those of the pictures that are not there already, all or none of them.
 
-        The blob is put while its row is locked: whoever deletes the same bytes comes before or after.
+        The blobs are put while their rows are locked: whoever deletes the same bytes comes before or after.
         """
+        ids = [entry.record.id for entry in entries]
         with self._database.writing() as connection:
-            if connection.execute(select(images.c.number).where(images.c.id == record.id)).first():
-                return False
-            count_reference(connection, record)
-            self._store.put(record.blob, data)
-            add_row(connection, record)
-            return True
+            known = set(connection.execute(select(images.c.id).where(images.c.id.in_(ids))).scalars())
+            fresh = [entry for entry in entries if entry.record.id not in known]
+            if not fresh:
+                return
+            count_references(connection, [entry.record for entry in fresh])
+            for entry in fresh:
+                self._store.put(entry.record.blob, entry.data)
+            add_rows(connection, [(entry.record, None) for entry in fresh])
 
     def get(self, image_id: str) -> LibraryImage:
         """The picture of this id. Raises ImageNotFound."""
@@ -59,25 +64,38 @@ class Records:
             return _image(connection, image_id)
 
 
-def count_reference(connection: Connection, record: Record) -> None:
-    """Counts one more picture with the record's bytes; their row stays locked until the transaction ends."""
-    row = insert(connection, blobs).values(hash=record.blob, size=record.size, refs=1)
-    connection.execute(row.on_conflict_do_update(index_elements=["hash"], set_={"refs": blobs.c.refs + 1}))
+def count_references(connection: Connection, records: Sequence[Record]) -> None:
+    """Counts one more picture with the bytes of each; their rows stay locked until the transaction ends."""
+    sizes = {record.blob: record.size for record in records}
+    # In one order everywhere, so that two transactions never wait for each other.
+    counts = sorted(Counter(record.blob for record in records).items())
+    row = insert(connection, blobs)
+    add = row.on_conflict_do_update(index_elements=["hash"], set_={"refs": blobs.c.refs + row.excluded.refs})
+    connection.execute(add, [{"hash": blob, "size": sizes[blob], "refs": count} for blob, count in counts])
 
 
-def add_row(connection: Connection, record: Record, rating: Rating | None = None) -> None:
-    """Adds a picture whose blob is counted already."""
-    values = {name: _storable(value) for name, value in record.as_mapping().items()}
-    if rating is not None:
-        values |= _rating_values(rating)
-    prompt = str(values["prompt"])
-    row = insert(connection, prompts).values(
-        space=record.space, hash=hashlib.sha256(prompt.encode()).hexdigest(), text=prompt
-    )
-    known = row.on_conflict_do_update(index_elements=["space", "hash"], set_={"hash": row.excluded.hash})
-    prompt_number = connection.execute(known.returning(prompts.c.number)).scalar_one()
-    words = dict.fromkeys(words_of(f"{record.prompt} {record.prompt_given}"))
-    connection.execute(images.insert().values(values | {"words": " ".join(words), "prompt_number": prompt_number}))
+def add_rows(connection: Connection, rated: Sequence[tuple[Record, Rating | None]]) -> None:
+    """Adds pictures, with their ratings, whose blobs are counted already."""
+    rows = [{name: _storable(value) for name, value in record.as_mapping().items()} for record, _ in rated]
+    numbers = _prompt_numbers(connection, {(row["space"], row["prompt"]) for row in rows})
+    for row, (record, rating) in zip(rows, rated, strict=True):
+        row |= dict(rating=None, comment=None, rated_at=None) if rating is None else _rating_values(rating)
+        row["words"] = " ".join(dict.fromkeys(words_of(f"{record.prompt} {record.prompt_given}")))
+        row["prompt_number"] = numbers[row["space"], row["prompt"]]
+    connection.execute(images.insert(), rows)
+
+
+def _prompt_numbers(connection: Connection, wanted: Set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The numbers of prompts, by space and text; those that are not there are added."""
+    rows = sorted((space, hashlib.sha256(text.encode()).hexdigest(), text) for space, text in wanted)
+    row = insert(connection, prompts)
+    # One that is there is changed to what it is: its row stays locked, so that nobody deletes it meanwhile.
+    add = row.on_conflict_do_update(index_elements=["space", "hash"], set_={"hash": row.excluded.hash})
+    connection.execute(add, [{"space": space, "hash": key, "text": text} for space, key, text in rows])
+    chosen = prompts.c.hash.in_([key for _, key, _ in rows])
+    found = connection.execute(select(prompts.c.space, prompts.c.hash, prompts.c.number).where(chosen))
+    numbers = {(space, key): number for space, key, number in found}
+    return {(space, text): numbers[space, key] for space, key, text in rows}
 
 
 def image_of(row: Row[Any]) -> LibraryImage:

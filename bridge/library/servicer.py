@@ -41,7 +41,7 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
         image = await self._image(request.id)
         if request.without_data:
             return image_message(image)
-        return image_message(image, await self._opened().threads.run(self._library.records.data, image.record))
+        return image_message(image, await self._library.threads.run(self._library.records.data, image.record))
 
     async def ListImages(
         self, request: image_library_pb2.ListImagesRequest, context: Context
@@ -61,7 +61,7 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
         self, request: image_library_pb2.FindSimilarImagesRequest, context: Context
     ) -> image_library_pb2.SimilarImages:
         """Pictures of similar prompts, of the same text encoder."""
-        library, chosen = self._opened(), read_filter(request.filter)
+        library, chosen = await self._opened(), read_filter(request.filter)
         limit = _size("limit", request.limit, _SIMILAR)
         without = ""
         match request.WhichOneof("like"):
@@ -88,7 +88,7 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
     ) -> image_library_pb2.DeletedImages:
         """Takes a picture out of the library."""
         await self._image(request.id)
-        count = await self._opened().threads.run(self._library.deletion.by_id, request.id)
+        count = await self._library.threads.run(self._library.deletion.by_id, request.id)
         return image_library_pb2.DeletedImages(count=count)
 
     async def RateImage(
@@ -109,13 +109,13 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
         self, request: image_library_pb2.GetStatisticsRequest, context: Context
     ) -> image_library_pb2.LibraryStatistics:
         """Counts what the filter lets through."""
-        library = self._opened()
+        library = await self._opened()
         return statistics_message(await library.threads.run(statistics, library.database, read_filter(request.filter)))
 
     async def ExportUserData(self, request: image_library_pb2.UserDataRequest, context: Context) -> None:
         """Sends everything that there is of a user, the newest first."""
         chosen, before = ImageFilter(user_id=_user(request)), None
-        library = self._opened()
+        library = await self._opened()
         await library.settled()
         while True:
             page = await library.threads.run(library.search.page, chosen, _PAGE, before)
@@ -130,12 +130,12 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
         self, request: image_library_pb2.UserDataRequest, context: Context
     ) -> image_library_pb2.DeletedImages:
         """Deletes everything that there is of a user, what was answered a moment ago included."""
-        user_id, library = _user(request), self._opened()
+        user_id, library = _user(request), await self._opened()
         await library.settled()
         return image_library_pb2.DeletedImages(count=await library.threads.run(library.deletion.of_user, user_id))
 
     async def _page(self, chosen: ImageFilter, size: int, token: str, query: str) -> image_library_pb2.ImagePage:
-        library = self._opened()
+        library = await self._opened()
         if token and not (token.isascii() and token.isdecimal() and len(token) < 19):
             raise InvalidRequest("page_token is not one that this service has given.")
         before = int(token) if token else None
@@ -146,7 +146,7 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
         )
 
     async def _image(self, image_id: str) -> LibraryImage:
-        library = self._opened()
+        library = await self._opened()
         # It may have been answered a moment ago.
         await library.settled(plain("id", image_id))
         return await library.threads.run(library.records.get, image_id)
@@ -165,9 +165,11 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
             "prompt was not computed; ask with a prompt instead."
         )
 
-    def _opened(self) -> Library:
+    async def _opened(self) -> Library:
+        """The library, with what was answered a moment ago, if it can be recorded at the moment."""
         if not self._library.is_open:
             raise LibraryUnavailable("The library's database cannot be reached at the moment; try again later.")
+        await self._library.refresh()
         return self._library
 
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.library.blobs import digest
-from bridge.library.journal import Entry
-from bridge.library.record import Record
+from bridge.library.record import Entry, Record
 
 PLAIN = Record(
     id="first",

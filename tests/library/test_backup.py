@@ -37,7 +37,7 @@ def rows(library: OpenLibrary, table: Table) -> list[str]:
 def filled(library: OpenLibrary) -> OpenLibrary:
     for number in range(6):
         entry = picture(f"p{number}", b"same" if number < 2 else None, seed=number)
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
     library.records.rate("p3", Rating(4, "nice", 9))
     with library.database.writing() as connection:
         connection.execute(preference_resets.insert().values(user_id="ann", reset_at=5))
@@ -76,7 +76,7 @@ def test_preferences_that_were_reset_stay_so(library: OpenLibrary, tmp_path: Pat
     asked = {"style": "soft", "request": {"settings": {"style": "soft"}}}
     for number in range(5):
         entry = picture(f"p{number}", **asked)
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
     back_up(library.database, library.store, tmp_path / "before")
     reset = reset_preferences(library.database, "ann")
     back_up(library.database, library.store, tmp_path / "after")
@@ -94,13 +94,14 @@ def test_preferences_that_were_reset_stay_so(library: OpenLibrary, tmp_path: Pat
 def test_a_backup_of_sqlite_fills_either_database(library: OpenLibrary, tmp_path: Path) -> None:
     source = elsewhere(tmp_path)
     entry = picture("one")
-    source.records.add(entry.record, entry.data)
+    source.records.add([entry])
     back_up(source.database, source.store, tmp_path / "backup")
     restore(library.database, library.store, tmp_path / "backup")
     assert contents(library) == contents(source)
     # Numbers go on where the restored ones end.
-    another = picture("two")
-    assert library.records.add(another.record, another.data)
+    last = max(image.number for image in library.search.page(ImageFilter(), 10).images)
+    library.records.add([picture("two")])
+    assert library.records.get("two").number > last
 
 
 def test_a_library_with_pictures_is_not_overwritten(filled: OpenLibrary, backup: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_backup_taken_under_load_restores_to_a_sound_library(library: OpenLibr
             if stop.is_set():
                 return
             entry = picture(f"p{number}", f"shared {number % 7}".encode() if number % 2 else None)
-            library.records.add(entry.record, entry.data)
+            library.records.add([entry])
             if number >= 10:
                 began.set()
             if number % 3 == 0:

@@ -22,7 +22,7 @@ START = 1_700_000_000_000 - 1_700_000_000_000 % HOUR
 
 def add(library: OpenLibrary, image_id: str, stars: int | None = None, **changes: Any) -> None:
     entry = picture(image_id, **changes)
-    library.records.add(entry.record, entry.data)
+    library.records.add([entry])
     if stars is not None:
         library.records.rate(image_id, Rating(stars, "", START))
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from bridge.library import recorder as recorder_module
-from bridge.library.journal import DamagedEntry, Entry, Journal
-from bridge.library.record import Record
+from bridge.library.journal import DamagedEntry, Journal
+from bridge.library.record import Entry
 from bridge.library.recorder import Recorder
 from tests.library.conftest import OpenLibrary
 from tests.library.pictures import picture
@@ -26,16 +28,20 @@ class Shelf:
     """Takes records, unless it is told to fail."""
 
     def __init__(self) -> None:
-        self.ids: list[str] = []
+        self.batches: list[list[str]] = []
         self.errors: dict[str, Exception] = {}
         self.broken: Exception | None = None
 
-    def add(self, record: Record, data: bytes) -> bool:
-        error = self.broken or self.errors.get(record.id)
-        if error is not None:
-            raise error
-        self.ids.append(record.id)
-        return True
+    def add(self, entries: Sequence[Entry]) -> None:
+        ids = [entry.record.id for entry in entries]
+        for error in (self.broken, *map(self.errors.get, ids)):
+            if error is not None:
+                raise error
+        self.batches.append(ids)
+
+    @property
+    def ids(self) -> list[str]:
+        return list(chain(*self.batches))
 
 
 @asynccontextmanager
@@ -59,9 +65,39 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_kept_picture_is_recorded_and_leaves_the_journal(journal: Journal) -> None:
     shelf = Shelf()
     async with running(journal, shelf) as recorder:
-        await recorder.keep(picture("one").record, picture("one").data)
+        await recorder.keep(partial(picture, "one"))
         await recorder.settled("one")
         assert shelf.ids == ["one"] and journal.entries() == [] and recorder.waiting == 0
+
+
+async def test_pictures_of_a_moment_are_recorded_together(journal: Journal) -> None:
+    shelf = Shelf()
+    async with running(journal, shelf) as recorder:
+        for name in ("one", "two", "three"):
+            await recorder.keep(partial(picture, name))
+        assert shelf.batches == []
+        await recorder.settled("two")
+        assert shelf.batches == [["one", "two", "three"]] and recorder.waiting == 0
+
+
+async def test_nobody_has_to_ask_for_them(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "_GATHER_SECONDS", 0.05)
+    shelf = Shelf()
+    async with running(journal, shelf) as recorder:
+        await recorder.keep(partial(picture, "one"))
+        while recorder.waiting:
+            await asyncio.sleep(0.01)
+    assert shelf.ids == ["one"]
+
+
+async def test_a_repeat_waits_for_its_own_key_alone(journal: Journal) -> None:
+    shelf = Shelf()
+    async with running(journal, shelf) as recorder:
+        await recorder.keep(partial(picture, "one", repeat_key="its own"))
+        await recorder.repeat_settled("another")
+        assert shelf.ids == []
+        await recorder.repeat_settled("its own")
+        assert shelf.ids == ["one"]
 
 
 async def test_what_an_earlier_bridge_has_left_is_recorded_in_its_order(journal: Journal) -> None:
@@ -79,7 +115,7 @@ async def test_pictures_wait_while_the_database_is_away_and_arrive_when_it_is_ba
     shelf.broken = OSError("no database")
     async with running(journal, shelf) as recorder:
         for number in range(5):
-            await recorder.keep(picture(str(number)).record, picture(str(number)).data)
+            await recorder.keep(partial(picture, str(number)))
         await asyncio.sleep(0.2)
         assert shelf.ids == [] and len(journal.entries()) == recorder.waiting == 5
         shelf.broken = None
@@ -89,10 +125,11 @@ async def test_pictures_wait_while_the_database_is_away_and_arrive_when_it_is_ba
 
 async def test_an_entry_that_cannot_be_recorded_does_not_stop_the_others(journal: Journal) -> None:
     shelf = Shelf()
-    shelf.errors = {"bad": ValueError("not for this table"), "stuck": OSError("only this one")}
+    # A bucket that is not there yet is told of as a file that is not.
+    shelf.errors = {"bad": ValueError("not for this table"), "stuck": FileNotFoundError("only this one")}
     async with running(journal, shelf) as recorder:
         for name in ("bad", "stuck", "good"):
-            await recorder.keep(picture(name).record, picture(name).data)
+            await recorder.keep(partial(picture, name))
         await recorder.settled("good")
         await recorder.settled("bad")
         assert [path.stem for path in journal.set_aside_entries()] == ["bad"]

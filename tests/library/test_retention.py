@@ -42,7 +42,7 @@ def test_a_limit_takes_the_oldest(library: OpenLibrary, retention: Retention, le
     now = time.time_ns() // 1_000_000
     for name, age, user, data in PICTURES:
         entry = picture(name, data, created_at=now - age * DAY_MS, user_id=user)
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
     count = prune(library.database, library.deletion, retention)
     page = library.search.page(ImageFilter(), 10)
     assert "".join(sorted(image.record.id for image in page.images)) == left

@@ -27,7 +27,7 @@ PROMPTS = {
 def filled(library: OpenLibrary) -> OpenLibrary:
     for name, prompt in PROMPTS.items():
         entry = picture(name, prompt=prompt, prompt_given="")
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
     return library
 
 
@@ -66,7 +66,7 @@ def test_every_word_must_begin_a_word_of_the_prompt(filled: OpenLibrary, query: 
 
 def test_the_prompt_as_given_is_searched_too(library: OpenLibrary) -> None:
     entry = picture("one", prompt_given="my dog", prompt="a photo of a hound")
-    library.records.add(entry.record, entry.data)
+    library.records.add([entry])
     assert found(library, "dog hound") == ["one"]
 
 
@@ -77,7 +77,7 @@ def test_a_deleted_picture_is_not_found_by_its_words(filled: OpenLibrary) -> Non
 
 def test_very_long_words_are_recorded_and_found(library: OpenLibrary) -> None:
     entry = picture("one", prompt="狐" * 1000)
-    library.records.add(entry.record, entry.data)
+    library.records.add([entry])
     assert found(library, "狐" * 300) == ["one"]
 
 
@@ -87,7 +87,7 @@ def test_filters_let_through_what_they_say(library: OpenLibrary) -> None:
             f"p{number}", user_id=user, family=family, style=style, created_at=1000 + number,
             template=f"t{number}", experiment=f"e{number}",
         )  # fmt: skip
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
         if number:
             library.records.rate(entry.record.id, Rating(2 * number, "", 1))
     assert found(library, user_id="ann") == ["p0"]
@@ -107,7 +107,7 @@ def test_filters_let_through_what_they_say(library: OpenLibrary) -> None:
 def test_pages_follow_each_other_without_a_gap_while_pictures_come_and_go(library: OpenLibrary, query: str) -> None:
     for number in range(10):
         entry = picture(f"p{number}")
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
     seen: list[str] = []
     before = None
     while True:
@@ -117,7 +117,7 @@ def test_pages_follow_each_other_without_a_gap_while_pictures_come_and_go(librar
             break
         before = page.next_before
         entry = picture(f"new{len(seen)}")
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
         library.deletion.by_id(seen[0])
     assert seen == [f"p{number}" for number in range(9, -1, -1)]
 
@@ -129,7 +129,7 @@ def test_statistics_count_what_a_filter_lets_through(library: OpenLibrary) -> No
             f"p{number}", b"same" if number < 2 else None, user_id=f"u{number % 2}", created_at=10 + number,
             style="soft" if number else "", repeat_of="p0" if number == 1 else "", generation_ms=100 * number,
         )  # fmt: skip
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
     library.records.rate("p1", Rating(5, "", 1))
     library.records.rate("p2", Rating(4, "", 1))
     found = statistics(library.database, ImageFilter())

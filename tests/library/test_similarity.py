@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from bridge.library.embedding import pooled
 from bridge.library.filters import ImageFilter
-from bridge.library.records import add_row, count_reference
+from bridge.library.records import add_rows, count_references
 from bridge.library.schema import prompts
 from bridge.library.similarity import Similarity
 from tests.library.conftest import OpenLibrary
@@ -24,7 +24,7 @@ def direction(degrees: float) -> npt.NDArray[np.float32]:
 def add(library: OpenLibrary, name: str, degrees: float, user: str = "ann", embedded_at: int = 1_000_000) -> None:
     """A picture whose prompt points into a direction; one of the same direction has the same prompt."""
     entry = picture(name, prompt=f"at {degrees}", user_id=user)
-    library.records.add(entry.record, entry.data)
+    library.records.add([entry])
     with library.database.writing() as connection:
         chosen = prompts.update().where(prompts.c.text == f"at {degrees}")
         connection.execute(chosen.values(vector=direction(degrees).tobytes(), embedded_at=embedded_at))
@@ -53,7 +53,7 @@ def test_filters_hold_and_other_spaces_are_left_out(library: OpenLibrary) -> Non
     for number in range(30):
         add(library, f"p{number}", number, user="bob" if number == 29 else "ann")
     other = picture("other", prompt="at 0", space="another")
-    library.records.add(other.record, other.data)
+    library.records.add([other])
     assert found(similarity, 0, user_id="bob") == ["p29"]
     assert found(similarity, 0, limit=1) == ["p0"]
     assert found(similarity, 0, user_id="nobody") == []
@@ -72,10 +72,9 @@ def test_what_comes_and_goes_is_noticed(library: OpenLibrary) -> None:
 
 def test_more_prompts_than_one_look_takes_are_all_there(library: OpenLibrary) -> None:
     with library.database.writing() as connection:
-        for number in range(450):
-            record = picture(f"p{number}", b"same", prompt=f"at {number / 10}").record
-            count_reference(connection, record)
-            add_row(connection, record)
+        records = [picture(f"p{number}", b"same", prompt=f"at {number / 10}").record for number in range(450)]
+        count_references(connection, records)
+        add_rows(connection, [(record, None) for record in records])
         for number, text in connection.execute(select(prompts.c.number, prompts.c.text)).all():
             vector = direction(float(text.removeprefix("at "))).tobytes()
             one = prompts.update().where(prompts.c.number == number)

@@ -43,7 +43,7 @@ def filled(postgresql: PostgresqlServer, tmp_path_factory: pytest.TempPathFactor
             repeat_of=f"p{number - 1}" if number % 5 == 4 else "",
             generation_ms=100 + number,
         )
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
         if number % 6 == 2:
             library.records.rate(f"p{number}", Rating(1 + number % 5, "", FROM))
     yield library

@@ -17,7 +17,7 @@ from tests.library.pictures import picture
 def filled(library: OpenLibrary) -> OpenLibrary:
     for number in range(4):
         entry = picture(f"p{number}", b"same" if number < 2 else None)
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
     return library
 
 

@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     library = open_library(Location(tmp_path / "library"))
     for name in ("one", "two", "three"):
         entry = picture(name, b"same" if name != "three" else None)
-        library.records.add(entry.record, entry.data)
+        library.records.add([entry])
     library.database.close()
     return tmp_path / "library"
 

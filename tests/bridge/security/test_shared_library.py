@@ -33,7 +33,7 @@ def library(tmp_path: Path) -> OpenLibrary:
     for user in ("ann", "bob"):
         for number in (1, 2):
             entry = picture(f"{user}{number}", user_id=user, prompt_given=f"cat {user} {number}")
-            made.records.add(entry.record, entry.data)
+            made.records.add([entry])
     with made.database.writing() as connection:
         vector = np.eye(1, 4, dtype="<f4").tobytes()
         connection.execute(prompts.update().values(vector=vector, embedded_at=5))

@@ -1,14 +1,14 @@
-"""Makes the record of a picture that was just made or answered."""
+"""Makes the library's entry of a picture that was just made or answered."""
 
 import time
 
 from bridge.job import Job
 from bridge.library.blobs import digest
-from bridge.library.record import Record
+from bridge.library.record import Entry, Record
 from protos import starweave_pb2
 
 
-def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str, repeat_of: str = "") -> Record:
+def new_entry(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str, repeat_of: str = "") -> Entry:
     """What the library keeps of a finished picture; `repeat_of` is the id of the one that it repeats, if any.
 
     Hashing the picture takes a millisecond for each megabyte.
@@ -35,7 +35,7 @@ def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str,
     if generation.variation is not None:
         settings["variation_seed"] = str(generation.variation.seed)
         settings["variation_strength"] = f"{generation.variation.strength:g}"
-    return Record(
+    record = Record(
         id=response.request_id,
         created_at=time.time_ns() // 1_000_000 if repeat_of else response.metadata.generated_at.ToMilliseconds(),
         user_id=provenance.user_id,
@@ -65,3 +65,4 @@ def new_record(job: Job, response: starweave_pb2.ImageResponse, repeat_key: str,
         debug_info=dict(response.metadata.debug_info),
         request=provenance.request,
     )
+    return Entry(record, response.image_data)
