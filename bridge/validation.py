@@ -1,8 +1,8 @@
 """Checks a request against the limits of the family that is to fulfil it, and completes it with its defaults."""
 
 import math
+import re
 import secrets
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ DEFAULT_STRENGTH = {Capability.IMAGE_TO_IMAGE: 0.8, Capability.INPAINTING: 1.0}
 MAX_NAME_CHARACTERS = 256
 # Of a refused text that is shown again.
 _SHOWN_CHARACTERS = 60
+# Unicode's category Cc without tab and line breaks.
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # How a request asks for each capability.
 _ASKED_BY = {
     Capability.TEXT_TO_IMAGE: "a request without an init_image",
@@ -227,9 +229,9 @@ def _upscale_problem(generation: Generation, upscales: UpscaleLimits) -> str | N
 def _text_problem(name: str, text: str, limit: int) -> str | None:
     if len(text) > limit:
         return f"{name} is {len(text)} characters long; it may have up to {limit}."
-    control = next((c for c in text if unicodedata.category(c) == "Cc" and c not in "\t\n\r"), None)
+    control = _CONTROL_CHARACTER.search(text)
     if control is not None:
-        return f"{name} holds the control character U+{ord(control):04X}; only tabs and line breaks are allowed."
+        return f"{name} holds the control character U+{ord(control[0]):04X}; only tabs and line breaks are allowed."
     return None
 
 

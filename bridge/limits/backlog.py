@@ -9,6 +9,9 @@ from bridge.generation import Generation
 
 # A refusal is believed for this long at most: those before may have given up meanwhile.
 _BELIEVED_SECONDS = 1.0
+# What the engine expects wavers: a picture whose time would just do is likely to be refused too, and asking costs as
+# much as several refusals here.
+_MARGIN = 1.05
 # Of the round trip's estimate (Jacobson, Congestion Avoidance and Control, SIGCOMM 1988; RFC 6298).
 _MEAN_WEIGHT = 1 / 8
 _DEVIATION_WEIGHT = 1 / 4
@@ -51,7 +54,7 @@ class Backlog:
         refused = self._refused.get(_likeness(generation))
         if refused is None or now - refused.at >= _BELIEVED_SECONDS:
             return
-        expected = refused.seconds - (now - refused.at)
+        expected = (refused.seconds - (now - refused.at)) * _MARGIN
         if expected > seconds:
             raise TooLate(
                 f"The picture may take up to {expected:.1f} s, waiting included, and has {seconds:.1f} s; "

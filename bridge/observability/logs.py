@@ -26,6 +26,8 @@ class _RequestIdFilter(logging.Filter):
 
 def set_up_logging(level: str, log_format: LogFormat) -> None:
     """Writes the bridge's log to standard error, as lines of text or of JSON."""
+    # What no line tells need not be found out ("Optimization" in Python's logging HOWTO).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_RequestIdFilter())
     handler.setFormatter(_formatter(log_format))
