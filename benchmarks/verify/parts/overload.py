@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import grpc
@@ -23,11 +24,12 @@ from standalone.stack import StackSettings
 
 # As many pictures as fill the batches of the demo, and a few that wait.
 _CLIENTS = 16
-# The first pictures of both are left out: nobody is in the way of them, and none ends before it has been made.
+# The first pictures of each turn are left out: nobody is in the way of them, and none ends before it has been made.
 _SETTLING_SECONDS = 10.0
-# Twice, before and after: the machine's speed changes.
-_CAPACITY_SECONDS = 60.0
-_OVERLOAD_SECONDS = 120.0
+# In turns, first and last at capacity: the machine's speed changes within minutes.
+_ROUNDS = 3
+_CAPACITY_SECONDS = 30.0
+_OVERLOAD_SECONDS = 50.0
 _FACTOR = 5.0
 # What a picture may take: clients that wait for less than the server could keep them waiting.
 _LIMIT_SECONDS = 10.0
@@ -36,7 +38,7 @@ _LEAST_THROUGHPUT = 0.95
 # What an accepted picture may take longer than at capacity, where what is under way is bounded to the same number.
 _SLOWER = 1.25
 # No picture is asked for twice: the library would have it.
-_MORE_SEEDS = 2**28
+_MORE_SEEDS = 2**24
 _OPEN_SEEDS = 2**30
 _REFUSED = "RESOURCE_EXHAUSTED"
 
@@ -75,24 +77,24 @@ def run(folder: Path, say: Callable[[str], None]) -> Findings:
 
 @dataclass(frozen=True, slots=True)
 class Overload:
-    """What became of the pictures that were asked for: `full` at capacity, before and after, `answers` with too many.
+    """What became of the pictures that were asked for in each turn: `full` at capacity, `over` with too many.
 
-    `shares` are the parts of the machine's processor time that went to whom.
+    `shares` are the parts of the machine's processor time that went to whom, with too many.
     """
 
     full: Sequence[Sequence[Answer]]
-    answers: Sequence[Answer]
+    over: Sequence[Sequence[Answer]]
     shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def capacity(self) -> float:
         """Pictures a second, to clients that wait for theirs."""
-        return sum(pictures_a_second(each, _CAPACITY_SECONDS) for each in self.full) / len(self.full)
+        return fmean(pictures_a_second(each, _CAPACITY_SECONDS) for each in self.full)
 
     @property
     def throughput(self) -> float:
         """Pictures made while too many were asked for, as a share of the capacity."""
-        return pictures_a_second(self.answers, _OVERLOAD_SECONDS) / self.capacity
+        return fmean(pictures_a_second(each, _OVERLOAD_SECONDS) for each in self.over) / self.capacity
 
     def checks(self) -> tuple[Check, ...]:
         """What any server must show."""
@@ -118,7 +120,7 @@ class Overload:
         shares = {f"processor time of {who}, share of the machine": share for who, share in self.shares.items()}
         return {
             "capacity, pictures a second": self.capacity,
-            "offered, pictures a second": len(self.answers) / _OVERLOAD_SECONDS,
+            "offered, pictures a second": len(self._answers) / (len(self.over) * _OVERLOAD_SECONDS),
             "throughput, share of the capacity": self.throughput,
             "pictures made": len(self._with("")),
             "pictures refused": len(self._with(_REFUSED)),
@@ -134,11 +136,15 @@ class Overload:
         return _times(list(chain(*self.full)))
 
     @property
+    def _answers(self) -> list[Answer]:
+        return list(chain(*self.over))
+
+    @property
     def _others(self) -> list[Answer]:
-        return [each for each in self.answers if each.code not in ("", _REFUSED)]
+        return [each for each in self._answers if each.code not in ("", _REFUSED)]
 
     def _with(self, code: str) -> list[Answer]:
-        return [each for each in self.answers if each.code == code]
+        return [each for each in self._answers if each.code == code]
 
 
 def pictures_a_second(answers: Sequence[Answer], seconds: float) -> float:
@@ -153,19 +159,27 @@ def _overload(folder: Path, environment: Mapping[str, str], say: Callable[[str],
     try:
         server.wait_until_ready()
         full = [asyncio.run(_closed(server.address, 0))]
-        capacity = pictures_a_second(full[0], _CAPACITY_SECONDS)
-        say(f"Capacity: {capacity:.1f} pictures a second.")
-        before, began = _processor_seconds(server), time.monotonic()
-        answers = asyncio.run(_open(server.address, _FACTOR * capacity))
-        all_seconds = (time.monotonic() - began) * (os.cpu_count() or 1)
-        after = _processor_seconds(server)
-        full.append(asyncio.run(_closed(server.address, _MORE_SEEDS)))
+        rate = _FACTOR * pictures_a_second(full[0], _CAPACITY_SECONDS)
+        say(f"Capacity: {rate / _FACTOR:.1f} pictures a second.")
+        over: list[list[Answer]] = []
+        spent: list[dict[str, float]] = []
+        for number in range(1, _ROUNDS + 1):
+            before = _processor_seconds(server)
+            over.append(asyncio.run(_open(server.address, rate, number)))
+            after = _processor_seconds(server)
+            spent.append({who: after[who] - before[who] for who in before})
+            full.append(asyncio.run(_closed(server.address, number * _MORE_SEEDS)))
     finally:
         server.stop()
-    shares = {who: (after[who] - before[who]) / all_seconds for who in before}
-    result = Overload(full, answers, shares)
+    everything = sum(_spanned(each) for each in over) * (os.cpu_count() or 1)
+    shares = {who: sum(each[who] for each in spent) / everything for who in spent[0]}
+    result = Overload(full, over, shares)
     say(f"Throughput: {result.throughput:.0%} of the capacity.")
     return result
+
+
+def _spanned(answers: Sequence[Answer]) -> float:
+    return max(each.ended for each in answers) - min(each.began for each in answers)
 
 
 def _processor_seconds(server: SupervisedServer) -> dict[str, float]:
@@ -221,9 +235,9 @@ async def _closed(address: str, first_seed: int) -> list[Answer]:
     return [each for each in answers if not each.code]
 
 
-async def _open(address: str, rate: float) -> list[Answer]:
-    """Poisson arrivals at `rate` a second, whatever becomes of those before."""
-    rng = random.Random(1)
+async def _open(address: str, rate: float, number: int) -> list[Answer]:
+    """Poisson arrivals at `rate` a second, whatever becomes of those before; each number has arrivals of its own."""
+    rng = random.Random(number)
     tasks = []
     async with grpc.aio.insecure_channel(address) as channel:
         stub = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
@@ -231,5 +245,5 @@ async def _open(address: str, rate: float) -> list[Answer]:
         due = 0.0
         while (due := due + rng.expovariate(rate)) < _OVERLOAD_SECONDS:
             await asyncio.sleep(began + due - time.monotonic())
-            tasks.append(asyncio.create_task(_ask(stub, _OPEN_SEEDS + len(tasks))))
+            tasks.append(asyncio.create_task(_ask(stub, _OPEN_SEEDS + number * _MORE_SEEDS + len(tasks))))
         return list(await asyncio.gather(*tasks))
