@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -24,13 +25,15 @@ from standalone.stop_signals import StopSignals
 
 _MODEL = "demo"
 _SIZES = Sizes(normal=128, large=256)
+# After each turn: what is recorded a moment later is not to be done in the other's.
+_PAUSE_SECONDS = 2.0
 # The issue's bound on what the library may cost.
 BOUND = 0.02
 
 
 @click.command()
 @click.option("--trials", default=5, show_default=True, help="How often each of the two is measured.")
-@click.option("--pictures", default=64, show_default=True, help="Pictures of one trial.")
+@click.option("--pictures", default=128, show_default=True, help="Pictures of one trial.")
 @click.option("--clients", default=16, show_default=True, help="Clients that ask at the same time.")
 def main(trials: int, pictures: int, clients: int) -> None:
     """Measure the throughput with a library and without; the status is 1 where it costs more than 2 %."""
@@ -50,6 +53,7 @@ def main(trials: int, pictures: int, clients: int) -> None:
                 pair = [("without", without), ("with", stack.bridge)]
                 for name, bridge in pair if trial % 2 else reversed(pair):
                     rates[name].append(_measure(bridge, pictures, clients, trial))
+                    time.sleep(_PAUSE_SECONDS)
                 click.echo(f"trial {trial + 1}: {rates['with'][-1]:.3f} with, {rates['without'][-1]:.3f} without")
         finally:
             without.stop()

@@ -39,6 +39,8 @@ class Recorder:
         self._waiting: asyncio.Queue[Path] = asyncio.Queue()
         # With their repeat keys; of what an earlier bridge has left they are not known.
         self._unrecorded: dict[Path, str] = {}
+        # What has failed, alone or with others: each is tried alone, so that others do not fail with it again.
+        self._doubtful: set[Path] = set()
         self._faults: Counter[Path] = Counter()
         self._began = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -79,19 +81,20 @@ class Recorder:
             logger.info("%d pictures were answered and not recorded; they are now.", len(self._unrecorded))
         pause = 0.0
         while True:
-            # After a failure one by one: what only one of them meets with is not the others'.
-            paths = await self._next(1 if pause else _MOST)
+            paths = await self._next()
             try:
                 await loop.run_in_executor(self._thread, self._record, paths)
             except Exception as error:
                 if not pause:
                     logger.warning("The library cannot be written, pictures wait in the journal: %s", error)
                 pause = min(2 * pause or _FIRST_PAUSE, _LONGEST_PAUSE)
+                self._doubtful.update(paths)
                 # Behind the others: they need not wait for what only these meet with.
                 for path in paths:
                     self._waiting.put_nowait(path)
                 await asyncio.sleep(pause)
                 continue
+            self._doubtful.difference_update(paths)
             async with self._changed:
                 for path in paths:
                     del self._unrecorded[path]
@@ -122,14 +125,20 @@ class Recorder:
         async with self._changed:
             await self._changed.wait_for(lambda: paths.isdisjoint(self._unrecorded))
 
-    async def _next(self, most: int) -> list[Path]:
+    async def _next(self) -> list[Path]:
         """The pictures that are recorded next, as soon as there are as many, or a moment after the first."""
         paths = [await self._waiting.get()]
-        if self._waiting.qsize() < most - 1:
+        if paths[0] in self._doubtful:
+            return paths
+        if self._waiting.qsize() < _MOST - 1:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), _GATHER_SECONDS)
-        while len(paths) < most and not self._waiting.empty():
-            paths.append(self._waiting.get_nowait())
+        for _ in range(self._waiting.qsize()):
+            path = self._waiting.get_nowait()
+            if path in self._doubtful or len(paths) == _MOST:
+                self._waiting.put_nowait(path)
+            else:
+                paths.append(path)
         if self._waiting.empty():
             self._hurry.clear()
         return paths

@@ -138,6 +138,21 @@ async def test_an_entry_that_cannot_be_recorded_does_not_stop_the_others(journal
     assert shelf.ids == ["good", "stuck"]
 
 
+async def test_one_that_never_can_be_recorded_does_not_hold_up_those_that_arrive(journal: Journal) -> None:
+    shelf = Shelf()
+    shelf.errors = {"stuck": OSError("only this one")}
+    async with running(journal, shelf) as recorder:
+        await recorder.keep(partial(picture, "stuck"))
+        for number in range(40):
+            await recorder.keep(partial(picture, str(number)))
+            await asyncio.sleep(0.005)
+        for number in range(40):
+            await recorder.settled(str(number))
+        assert recorder.waiting == 1 and len(shelf.ids) == 40
+        # Only those that failed with it were tried alone.
+        assert len(shelf.batches) < 40
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"{}\nbytes", b"no json\nbytes"])
 async def test_a_damaged_entry_is_set_aside(journal: Journal, content: bytes) -> None:
     path = journal.write(picture("one"))
