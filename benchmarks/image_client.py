@@ -41,7 +41,8 @@ class _Client:
 
     async def run(self, address: str) -> list[ServedPicture]:
         async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
-            await asyncio.wait_for(channel.channel_ready(), _TIMEOUT_SECONDS)
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                await channel.channel_ready()
             stub: Any = starweave_pb2_grpc.ImageGenerationServiceStub(channel)
             self._began = time.perf_counter()
             under_way: set[asyncio.Task[None]] = set()

@@ -182,7 +182,8 @@ class BridgeServer:
         stopping = asyncio.create_task(self._server.stop(grace))
         try:
             # Not by the server's own count: a call that watches the health service never ends.
-            await asyncio.wait_for(self._calls.finished(), grace)
+            async with asyncio.timeout(grace):
+                await self._calls.finished()
             await self._server.stop(_FLUSH_SECONDS)
         except TimeoutError:
             logger.warning("Pictures that were not finished within %g s are cancelled.", grace)

@@ -53,7 +53,8 @@ async def port_taken(server: SupervisedServer, size: float) -> None:
         *(sys.executable, "-m", "bridge", f"--host={LOOPBACK}", f"--port={server.port}"),
         stderr=subprocess.PIPE,
     )
-    _, errors = await asyncio.wait_for(second.communicate(), _START_SECONDS)
+    async with asyncio.timeout(_START_SECONDS):
+        _, errors = await second.communicate()
     if second.returncode != 1 or f"The bridge cannot listen on {LOOPBACK}:{server.port}" not in errors.decode():
         raise FaultFailed(f"a bridge on a taken port ended with {second.returncode}: {errors.decode()}")
 
@@ -83,7 +84,8 @@ async def clock_jumps(server: SupervisedServer, size: float) -> None:
     )
     try:
         address = f"{LOOPBACK}:{port}"
-        await asyncio.wait_for(asyncio.to_thread(_until_serving, address), _START_SECONDS)
+        async with asyncio.timeout(_START_SECONDS):
+            await asyncio.to_thread(_until_serving, address)
         for seconds in (size, -size):
             load = Load(address, 2)
             load.start()

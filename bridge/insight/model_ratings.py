@@ -80,7 +80,8 @@ class ModelRatingsReader:
             return self._known
         self._stale_at = now + _FRESH_SECONDS
         try:
-            self._known = await asyncio.wait_for(library.threads.run(read_model_ratings, library.database), _SECONDS)
+            async with asyncio.timeout(_SECONDS):
+                self._known = await library.threads.run(read_model_ratings, library.database)
         except Exception as error:
             logger.warning("The library does not tell how models are rated: %s", error)
         return self._known

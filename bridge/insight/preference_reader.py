@@ -34,8 +34,8 @@ class PreferenceReader:
         if not self._library.is_open or now < self._rested_at:
             return known
         try:
-            reading = self._library.threads.run(preferences_of, self._library.database, user_id)
-            known = await asyncio.wait_for(reading, _SECONDS)
+            async with asyncio.timeout(_SECONDS):
+                known = await self._library.threads.run(preferences_of, self._library.database, user_id)
         except Exception as error:
             self._rested_at = now + _REST_SECONDS
             logger.warning("The library does not tell of preferences, none are applied: %s", error)

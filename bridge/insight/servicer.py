@@ -10,7 +10,6 @@ from bridge.insight.messages import experiment_message, preferences_message, rea
 from bridge.insight.preference_reader import PreferenceReader
 from bridge.insight.preferences import preferences_of, reset_preferences
 from bridge.insight.usage import usage
-from bridge.library.errors import LibraryUnavailable
 from bridge.library.library import Library
 from bridge.library.messages import plain, read_filter
 from protos import image_insight_pb2, image_insight_pb2_grpc
@@ -35,7 +34,8 @@ class ImageInsightService(image_insight_pb2_grpc.ImageInsightServiceServicer):
         """Counts pictures."""
         if not 0 <= request.limit <= _MAX_USES:
             raise InvalidRequest(f"limit is {request.limit}; it must be from 1 to {_MAX_USES}, or 0 for {_USES}.")
-        library, chosen, by = await self._opened(), read_filter(request.filter), read_dimension(request.by)
+        library, chosen, by = self._library, read_filter(request.filter), read_dimension(request.by)
+        await library.refresh()
         return usage_message(await library.threads.run(usage, library.database, chosen, by, request.limit or _USES))
 
     async def GetExperimentReport(
@@ -44,16 +44,15 @@ class ImageInsightService(image_insight_pb2_grpc.ImageInsightServiceServicer):
         """Compares the arms of an experiment; one that nobody has taken part in has none."""
         if not request.name:
             raise InvalidRequest("name is empty; say which experiment is meant.")
-        library = await self._opened()
-        return experiment_message(
-            await library.threads.run(experiment_report, library.database, plain("name", request.name))
-        )
+        library, name = self._library, plain("name", request.name)
+        await library.refresh()
+        return experiment_message(await library.threads.run(experiment_report, library.database, name))
 
     async def GetPreferences(
         self, request: image_insight_pb2.PreferencesRequest, context: Context
     ) -> image_insight_pb2.UserPreferences:
         """Tells of a user's preferences, what was answered a moment ago included."""
-        user_id, library = _user(request), await self._opened()
+        user_id, library = _user(request), self._library
         await library.settled()
         return preferences_message(await library.threads.run(preferences_of, library.database, user_id))
 
@@ -61,17 +60,11 @@ class ImageInsightService(image_insight_pb2_grpc.ImageInsightServiceServicer):
         self, request: image_insight_pb2.PreferencesRequest, context: Context
     ) -> image_insight_pb2.UserPreferences:
         """Forgets a user's preferences."""
-        user_id, library = _user(request), await self._opened()
+        user_id, library = _user(request), self._library
+        await library.refresh()
         found = await library.threads.run(reset_preferences, library.database, user_id)
         self._preferences.forget(user_id)
         return preferences_message(found)
-
-    async def _opened(self) -> Library:
-        """The library, with what was answered a moment ago, if it can be recorded at the moment."""
-        if not self._library.is_open:
-            raise LibraryUnavailable("The library's database cannot be reached at the moment; try again later.")
-        await self._library.refresh()
-        return self._library
 
 
 def _user(request: image_insight_pb2.PreferencesRequest) -> str:

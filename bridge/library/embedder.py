@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from sqlalchemy import select
@@ -66,10 +67,9 @@ class Embedder:
             except Exception:
                 # Similarity is a courtesy: whatever happens to it, pictures are recorded.
                 logger.exception("Prompts could not be embedded")
-            try:
-                await asyncio.wait_for(self._wanted.wait(), _INTERVAL)
-            except TimeoutError:
-                pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_INTERVAL):
+                    await self._wanted.wait()
 
     async def _embed_some(self, loaded: dict[str, Residency]) -> bool:
         """Embeds some prompts; False where none is left to embed. A family that fails is taken out of `loaded`."""

@@ -90,17 +90,24 @@ class Library:
     async def settled(self, image_id: str | None = None) -> None:
         """Returns when this picture, or every one that is answered by now, is recorded.
 
-        Raises LibraryUnavailable where that takes longer than some seconds.
+        Raises LibraryUnavailable where that takes longer than some seconds, or the database has not been there yet.
         """
+        self._check_open()
         try:
-            await asyncio.wait_for(self._recorder.settled(image_id), _SETTLE_SECONDS)
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                await self._recorder.settled(image_id)
         except TimeoutError as error:
             raise LibraryUnavailable("The library cannot be written at the moment; try again later.") from error
 
     async def refresh(self) -> None:
-        """Returns when every picture that is answered by now is recorded, or soon where that takes long."""
+        """Returns when every picture that is answered by now is recorded, or soon where that takes long.
+
+        Raises LibraryUnavailable where the database has not been there yet.
+        """
+        self._check_open()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._recorder.settled(), _REFRESH_SECONDS)
+            async with asyncio.timeout(_REFRESH_SECONDS):
+                await self._recorder.settled()
 
     async def repeat_settled(self, repeat_key: str) -> None:
         """Returns when the pictures of this key that are answered by now are recorded."""
@@ -108,11 +115,16 @@ class Library:
 
     async def stop(self) -> None:
         """Stops; what cannot be recorded soon stays in the journal for the next start."""
-        await self.refresh()
+        if self.is_open:
+            await self.refresh()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._close)
+
+    def _check_open(self) -> None:
+        if not self.is_open:
+            raise LibraryUnavailable("The library's database cannot be reached at the moment; try again later.")
 
     def _close(self) -> None:
         self._recorder.close()

@@ -93,7 +93,8 @@ class LibraryPipeline:
         if library is None or not self._repeats or not library.is_open or time.monotonic() < self._rested_at:
             return None
         try:
-            found = await asyncio.wait_for(_find(library, key), _LOOKUP_SECONDS)
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                found = await _find(library, key)
         except ImageNotFound:
             return None
         except Exception as error:

@@ -132,7 +132,8 @@ class Recorder:
             return paths
         if self._waiting.qsize() < _MOST - 1:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), _GATHER_SECONDS)
+                async with asyncio.timeout(_GATHER_SECONDS):
+                    await self._hurry.wait()
         for _ in range(self._waiting.qsize()):
             path = self._waiting.get_nowait()
             if path in self._doubtful or len(paths) == _MOST:

@@ -61,7 +61,8 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
         self, request: image_library_pb2.FindSimilarImagesRequest, context: Context
     ) -> image_library_pb2.SimilarImages:
         """Pictures of similar prompts, of the same text encoder."""
-        library, chosen = await self._opened(), read_filter(request.filter)
+        library, chosen = self._library, read_filter(request.filter)
+        await library.refresh()
         limit = _size("limit", request.limit, _SIMILAR)
         without = ""
         match request.WhichOneof("like"):
@@ -109,13 +110,13 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
         self, request: image_library_pb2.GetStatisticsRequest, context: Context
     ) -> image_library_pb2.LibraryStatistics:
         """Counts what the filter lets through."""
-        library = await self._opened()
-        return statistics_message(await library.threads.run(statistics, library.database, read_filter(request.filter)))
+        library, chosen = self._library, read_filter(request.filter)
+        await library.refresh()
+        return statistics_message(await library.threads.run(statistics, library.database, chosen))
 
     async def ExportUserData(self, request: image_library_pb2.UserDataRequest, context: Context) -> None:
         """Sends everything that there is of a user, the newest first."""
-        chosen, before = ImageFilter(user_id=_user(request)), None
-        library = await self._opened()
+        library, chosen, before = self._library, ImageFilter(user_id=_user(request)), None
         await library.settled()
         while True:
             page = await library.threads.run(library.search.page, chosen, _PAGE, before)
@@ -130,14 +131,15 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
         self, request: image_library_pb2.UserDataRequest, context: Context
     ) -> image_library_pb2.DeletedImages:
         """Deletes everything that there is of a user, what was answered a moment ago included."""
-        user_id, library = _user(request), await self._opened()
+        user_id, library = _user(request), self._library
         await library.settled()
         return image_library_pb2.DeletedImages(count=await library.threads.run(library.deletion.of_user, user_id))
 
     async def _page(self, chosen: ImageFilter, size: int, token: str, query: str) -> image_library_pb2.ImagePage:
-        library = await self._opened()
+        library = self._library
         if token and not (token.isascii() and token.isdecimal() and len(token) < 19):
             raise InvalidRequest("page_token is not one that this service has given.")
+        await library.refresh()
         before = int(token) if token else None
         page = await library.threads.run(library.search.page, chosen, _size("page_size", size, _PAGE), before, query)
         return image_library_pb2.ImagePage(
@@ -146,7 +148,7 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
         )
 
     async def _image(self, image_id: str) -> LibraryImage:
-        library = await self._opened()
+        library = self._library
         # It may have been answered a moment ago.
         await library.settled(plain("id", image_id))
         return await library.threads.run(library.records.get, image_id)
@@ -164,13 +166,6 @@ class ImageLibraryService(image_library_pb2_grpc.ImageLibraryServiceServicer):
             f"The model {record.family} that made the picture is not loaded as it was then, and the meaning of its "
             "prompt was not computed; ask with a prompt instead."
         )
-
-    async def _opened(self) -> Library:
-        """The library, with what was answered a moment ago, if it can be recorded at the moment."""
-        if not self._library.is_open:
-            raise LibraryUnavailable("The library's database cannot be reached at the moment; try again later.")
-        await self._library.refresh()
-        return self._library
 
 
 def _size(name: str, value: int, default: int) -> int:
