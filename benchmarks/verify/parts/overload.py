@@ -24,12 +24,12 @@ from standalone.stack import StackSettings
 
 # As many pictures as fill the batches of the demo, and a few that wait.
 _CLIENTS = 16
-# The first pictures of each turn are left out: nobody is in the way of them, and none ends before it has been made.
+# The first seconds of each turn are left out: nobody is in the way of the first pictures.
 _SETTLING_SECONDS = 10.0
 # In turns, first and last at capacity: the machine's speed changes within minutes.
-_ROUNDS = 3
-_CAPACITY_SECONDS = 30.0
-_OVERLOAD_SECONDS = 50.0
+_ROUNDS = 4
+_CAPACITY_SECONDS = 25.0
+_OVERLOAD_SECONDS = 40.0
 _FACTOR = 5.0
 # What a picture may take: clients that wait for less than the server could keep them waiting.
 _LIMIT_SECONDS = 10.0
@@ -148,10 +148,17 @@ class Overload:
 
 
 def pictures_a_second(answers: Sequence[Answer], seconds: float) -> float:
-    """Pictures finished in a load of that many seconds, without those of its first seconds."""
+    """Pictures made in a load of that many seconds, its first seconds left out.
+
+    Each counts by the part of its time that lies in them: those of a batch end together, and it would be chance whether
+    the last batch, a twentieth of the pictures, ends in time.
+    """
     start = min(each.began for each in answers)
     settled, end = start + _SETTLING_SECONDS, start + seconds
-    return sum(settled < each.ended <= end for each in answers if not each.code) / (end - settled)
+    parts = (
+        max(0.0, min(each.ended, end) - max(each.began, settled)) / each.seconds for each in answers if not each.code
+    )
+    return sum(parts) / (end - settled)
 
 
 def _overload(folder: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> Overload:
