@@ -208,9 +208,9 @@ def test_a_mixed_batch_makes_the_pictures_each_would_be_alone(
         together = answers.pictures(f"together-{index}")[0].latents
         np.testing.assert_allclose(together, alone, atol=1e-4 * np.abs(alone).max())
     everyone = {f"together-{index}" for index in range(len(wanted))}
-    steps = [set(step.ids) for step in engine.record.last(100)]
-    assert everyone <= set().union(*(ids for ids in steps if len(ids) > 1))
-    assert any(everyone <= ids for ids in steps) or unet.workers > 1
+    shared = [set(step.ids) for step in engine.record.last(100) if len(step.ids) > 1]
+    # Of two workers, one may have a picture to itself all the time.
+    assert any(everyone <= ids for ids in shared) if unet.workers == 1 else shared
 
 
 @one_worker
