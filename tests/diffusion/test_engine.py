@@ -209,8 +209,9 @@ def test_a_mixed_batch_makes_the_pictures_each_would_be_alone(
         np.testing.assert_allclose(together, alone, atol=1e-4 * np.abs(alone).max())
     everyone = {f"together-{index}" for index in range(len(wanted))}
     shared = [set(step.ids) for step in engine.record.last(100) if len(step.ids) > 1]
-    # Of two workers, one may have a picture to itself all the time.
-    assert any(everyone <= ids for ids in shared) if unet.workers == 1 else shared
+    # The first worker past the gate takes all that is free, which leaves the other one picture to itself at the most.
+    assert len(everyone.difference(*shared)) < unet.workers
+    assert any(everyone <= ids for ids in shared) or unet.workers > 1
 
 
 @one_worker
